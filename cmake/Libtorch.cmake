@@ -1,0 +1,22 @@
+# Imported target `libtorch` from the unpacked PyPI wheel (tools/fetch.sh puts it into the cache).
+# find_package(Torch) of a CUDA wheel insists on a CUDA toolkit, so the two libraries are named here.
+if(NOT DEFINED LIBTORCH_DIR)
+  if(DEFINED ENV{LIBTORCH_DIR})
+    set(LIBTORCH_DIR $ENV{LIBTORCH_DIR})
+  elseif(DEFINED ENV{XDG_CACHE_HOME})
+    set(LIBTORCH_DIR $ENV{XDG_CACHE_HOME}/moe-llava/libtorch-2.11.0/torch)
+  else()
+    set(LIBTORCH_DIR $ENV{HOME}/.cache/moe-llava/libtorch-2.11.0/torch)
+  endif()
+endif()
+if(NOT EXISTS ${LIBTORCH_DIR}/lib/libtorch_cpu.so)
+  message(FATAL_ERROR "libtorch not found in ${LIBTORCH_DIR}: run tools/fetch.sh libtorch, or set LIBTORCH_DIR")
+endif()
+
+add_library(libtorch INTERFACE)
+target_include_directories(libtorch SYSTEM INTERFACE
+  ${LIBTORCH_DIR}/include ${LIBTORCH_DIR}/include/torch/csrc/api/include)
+# Operators register themselves in static constructors: without --no-as-needed the linker drops them.
+target_link_options(libtorch INTERFACE -L${LIBTORCH_DIR}/lib -Wl,-rpath,${LIBTORCH_DIR}/lib
+  -Wl,-rpath-link,${LIBTORCH_DIR}/lib)
+target_link_libraries(libtorch INTERFACE -Wl,--no-as-needed torch_cpu c10 -Wl,--as-needed)
