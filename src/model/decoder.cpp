@@ -1,0 +1,138 @@
+#include "model/decoder.hpp"
+
+#include <algorithm>
+
+namespace moellava {
+
+namespace {
+
+FeedForwardConfig feed_forward_config(const DecoderConfig& config) {
+  return {.width = config.hidden_size,
+          .inner = config.intermediate_size,
+          .gated = config.gated_mlp,
+          .bias = config.mlp_bias,
+          .activation = config.activation};
+}
+
+AttentionConfig attention_config(const DecoderConfig& config) {
+  return {.width = config.hidden_size,
+          .heads = config.heads,
+          .kv_heads = config.kv_heads,
+          .head_dim = config.head_dim(),
+          .qkv_bias = config.qkv_bias,
+          .out_bias = config.out_bias};
+}
+
+MoeLayerConfig moe_layer_config(const MoeConfig& moe, size_t index) {
+  return {.experts = moe.experts[index],
+          .top_k = moe.top_k,
+          .capacity_factor = moe.capacity_factor,
+          .eval_capacity_factor = moe.eval_capacity_factor,
+          .min_capacity = moe.min_capacity,
+          .use_residual = moe.use_residual};
+}
+
+}  // namespace
+
+Decoder::Decoder(const DecoderConfig& config, const MoeConfig& moe)
+    : config_(config), embed_tokens_(at::empty({config.vocab_size, config.hidden_size})) {
+  for (int64_t i = 0; i < config.layers; ++i) {
+    DecoderLayer layer;
+    layer.input_layernorm = Norm(config.norm, config.hidden_size, config.norm_eps);
+    layer.self_attn = Attention(attention_config(config));
+    if (config.residual == Residual::Sequential) {
+      layer.post_attention_layernorm = Norm(config.norm, config.hidden_size, config.norm_eps);
+    }
+    const auto found = std::find(moe.layers.begin(), moe.layers.end(), i);
+    if (found == moe.layers.end()) {
+      layer.mlp = FeedForward(feed_forward_config(config));
+    } else {
+      const auto index = static_cast<size_t>(found - moe.layers.begin());
+      layer.moe = MoeLayer(moe_layer_config(moe, index), feed_forward_config(config));
+    }
+    layers_.push_back(std::move(layer));
+  }
+  norm_ = Norm(config.norm, config.hidden_size, config.norm_eps);
+  if (!config.tie_embeddings) lm_head_ = Linear(config.hidden_size, config.vocab_size, /*with_bias=*/false);
+}
+
+at::Tensor Decoder::embed(const at::Tensor& ids) const {
+  return at::embedding(embed_tokens_, ids);
+}
+
+DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& run) const {
+  const int64_t cached = run.cache != nullptr ? run.cache->length : 0;
+  const int64_t count = embeddings.size(1);
+  // Rounded down to even: halves turn in pairs.
+  const auto rotary_dims =
+      static_cast<int64_t>(config_.rotary_fraction * static_cast<double>(config_.head_dim())) / 2 * 2;
+  const RotaryTable rotary = rotary_table({.dims = rotary_dims, .theta = config_.rope_theta}, cached, count);
+
+  DecoderOutput output;
+  // The feed-forward of a layer, dense or sparse; MoE sees the batch as one list of rows.
+  auto feed_forward = [&](const DecoderLayer& layer, const at::Tensor& x) {
+    if (!layer.moe) return layer.mlp(x);
+    const at::Tensor& noise = run.moe.router_noise;
+    const auto index = static_cast<int64_t>(output.routing.size());
+    MoeOutput moe = (*layer.moe)(x.flatten(0, 1), run.moe, noise.defined() ? noise[index] : noise);
+    output.balance_loss =
+        output.balance_loss.defined() ? output.balance_loss + moe.balance_loss : moe.balance_loss;
+    output.routing.push_back(std::move(moe.routing));
+    return moe.hidden.view_as(x);
+  };
+
+  at::Tensor x = embeddings;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const DecoderLayer& layer = layers_[i];
+    if (run.hidden != nullptr) run.hidden->push_back(x);
+    LayerCache* cache = run.cache != nullptr ? &run.cache->layers[i] : nullptr;
+    const at::Tensor normed = layer.input_layernorm(x);
+    const at::Tensor attended = layer.self_attn.causal(normed, rotary, cache, cached);
+    if (config_.residual == Residual::Parallel) {
+      x = x + attended + feed_forward(layer, normed);
+    } else {
+      x = x + attended;
+      x = x + feed_forward(layer, layer.post_attention_layernorm(x));
+    }
+  }
+  if (run.cache != nullptr) run.cache->length += count;
+  output.hidden = norm_(x);
+  if (run.hidden != nullptr) run.hidden->push_back(output.hidden);
+  return output;
+}
+
+at::Tensor Decoder::logits(const at::Tensor& hidden) const {
+  return (config_.tie_embeddings ? at::linear(hidden, embed_tokens_) : lm_head_(hidden)).to(at::kFloat);
+}
+
+KvCache Decoder::make_cache(int64_t batch, int64_t capacity) const {
+  KvCache cache;
+  cache.capacity = capacity;
+  for (int64_t i = 0; i < config_.layers; ++i) {
+    const at::Tensor room = at::empty({batch, config_.kv_heads, capacity, config_.head_dim()});
+    cache.layers.push_back({room, at::empty_like(room)});
+  }
+  return cache;
+}
+
+void Decoder::visit(const ParameterVisitor& visitor) {
+  visitor("model.embed_tokens.weight", embed_tokens_);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    DecoderLayer& layer = layers_[i];
+    const std::string prefix = "model.layers." + std::to_string(i);
+    layer.input_layernorm.visit(prefix + ".input_layernorm", visitor);
+    layer.self_attn.visit(prefix + ".self_attn", visitor);
+    if (config_.residual == Residual::Sequential) {
+      layer.post_attention_layernorm.visit(prefix + ".post_attention_layernorm", visitor);
+    }
+    if (layer.moe) {
+      layer.moe->visit(prefix + ".mlp", visitor);
+    } else {
+      layer.mlp.visit(prefix + ".mlp", visitor);
+    }
+  }
+  norm_.visit("model.norm", visitor);
+  if (!config_.tie_embeddings) lm_head_.visit("lm_head", visitor);
+}
+
+}  // namespace moellava

@@ -1,0 +1,50 @@
+// The one decoder: embeddings in, hidden states out. Variations come from DecoderConfig; families are data.
+// B batch, T positions, H width, L MoE layers, E experts.
+#pragma once
+
+#include "model/config.hpp"
+
+namespace moellava {
+
+struct DecoderLayer {
+  Norm input_layernorm;
+  Attention self_attn;
+  Norm post_attention_layernorm;  // Sequential only
+  FeedForward mlp;                // dense layers
+  std::optional<MoeLayer> moe;    // MoE layers
+};
+
+struct DecoderRun {
+  MoeRun moe;
+  KvCache* cache = nullptr;                   // T new positions are appended
+  std::vector<at::Tensor>* hidden = nullptr;  // gets [B,T,H] at each layer's input and after the final norm
+};
+
+struct DecoderOutput {
+  at::Tensor hidden;             // [B, T, H] after the final norm
+  at::Tensor balance_loss;       // [] sum over the MoE layers; undefined in a dense model
+  std::vector<Routing> routing;  // [L], rows are the B*T positions, batch-major
+};
+
+class Decoder {
+ public:
+  Decoder() = default;
+  Decoder(const DecoderConfig& config, const MoeConfig& moe);
+
+  at::Tensor embed(const at::Tensor& ids) const;  // [...] int64 -> [..., H]
+  DecoderOutput forward(const at::Tensor& embeddings, const DecoderRun& run) const;
+  at::Tensor logits(const at::Tensor& hidden) const;  // [..., H] -> [..., V] float32
+  KvCache make_cache(int64_t batch, int64_t capacity) const;
+
+  void visit(const ParameterVisitor& visitor);
+  std::vector<DecoderLayer>& layers() { return layers_; }
+
+ private:
+  DecoderConfig config_;
+  at::Tensor embed_tokens_;  // [V, H]
+  std::vector<DecoderLayer> layers_;
+  Norm norm_;
+  Linear lm_head_;  // untied models
+};
+
+}  // namespace moellava

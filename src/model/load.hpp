@@ -1,0 +1,39 @@
+// A model from its files and back. The model visits (name, tensor); files/ yields (name, tensor); only here
+// do they meet, strictly both ways: missing, unexpected and mis-shaped tensors are listed together.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "model/moe_llava.hpp"
+#include "text/tokenizer.hpp"
+
+namespace moellava {
+
+struct LoadedModel {
+  std::unique_ptr<MoeLlava> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+};
+
+struct LoadOptions {
+  // Weights of the tower: a CLIP folder or an EfficientNet-Lite0 .pth. Empty: the folder named by
+  // mm_image_tower when it is there, else the checkpoint's own copy. Gives sight to a text-only model.
+  std::filesystem::path vision_tower;
+  std::string projector = "mlp2x_gelu";     // for a model that gains sight; initialised from `seed`
+  std::filesystem::path projector_weights;  // mm_projector.bin or .safetensors of stage 1
+  std::optional<MoeConfig>
+      upcycle;               // a dense model becomes sparse: every expert starts as a copy of its layer's FFN
+  std::string conversation;  // style, "" for what the files say
+  uint64_t seed = 42;        // of a new projector and new routers
+};
+
+// `path`: a checkpoint folder in the published layout, or a .gguf file (text only, family llama).
+LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options = {});
+
+// Writes config.json, preprocessor_config.json, generation_config.json, safetensors and the tokenizer's
+// files.
+void save_model(MoeLlava& model, const Tokenizer& tokenizer, const std::filesystem::path& folder);
+
+}  // namespace moellava

@@ -1,0 +1,57 @@
+#include "model/moe/moe_layer.hpp"
+
+namespace moellava {
+
+MoeLayer::MoeLayer(const MoeLayerConfig& layer_config, const FeedForwardConfig& expert_config)
+    : router(expert_config.width, layer_config.experts, /*with_bias=*/false), config(layer_config) {
+  for (int64_t e = 0; e < config.experts; ++e) experts.emplace_back(expert_config);
+  if (config.use_residual) {
+    residual = FeedForward(expert_config);
+    coefficient = Linear(expert_config.width, 2, /*with_bias=*/true);
+  }
+}
+
+MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at::Tensor& noise) const {
+  // 1. Route, in float32 whatever the model's dtype.
+  const at::Tensor logits = at::linear(x.to(at::kFloat), router.weight.to(at::kFloat));
+  const double own_factor = run.training ? config.capacity_factor : config.eval_capacity_factor;
+  const RouterOptions options{.top_k = config.top_k,
+                              .capacity_factor = run.capacity_factor.value_or(own_factor),
+                              .min_capacity = config.min_capacity};
+  Routing routing = route(logits, options, noise);
+
+  // 2. Dispatch.
+  const Dispatch plan = plan_dispatch(routing);
+  const at::Tensor sorted = dispatch(plan, x);  // [N, H]
+
+  // 3. Experts, each on its own rows; one with none stays silent.
+  std::vector<at::Tensor> outputs;
+  int64_t begin = 0;
+  for (size_t e = 0; e < experts.size(); ++e) {
+    const int64_t count = plan.counts[e];
+    if (count > 0) outputs.push_back(experts[e](sorted.narrow(0, begin, count)));
+    begin += count;
+  }
+
+  // 4. Combine.
+  at::Tensor hidden = outputs.empty() ? at::zeros_like(x) : combine(plan, routing, at::cat(outputs, 0));
+  if (config.use_residual) {
+    const at::Tensor share = coefficient(x).softmax(-1);  // [T, 2]
+    hidden = hidden * share.narrow(1, 0, 1) + residual(x) * share.narrow(1, 1, 1);
+  }
+  const at::Tensor balance = run.balance_gradient ? routing.balance_loss : routing.balance_loss.detach();
+  return {hidden, balance, std::move(routing)};
+}
+
+void MoeLayer::visit(const std::string& prefix, const ParameterVisitor& visitor) {
+  router.visit(prefix + ".deepspeed_moe.gate.wg", visitor);
+  for (size_t e = 0; e < experts.size(); ++e) {
+    experts[e].visit(prefix + ".deepspeed_moe.experts.deepspeed_experts." + std::to_string(e), visitor);
+  }
+  if (config.use_residual) {
+    residual.visit(prefix + ".mlp", visitor);
+    coefficient.visit(prefix + ".coefficient", visitor);
+  }
+}
+
+}  // namespace moellava

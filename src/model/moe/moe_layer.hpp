@@ -1,0 +1,50 @@
+// Router, dispatch, experts, combine: what stands in the place of a feed-forward.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "model/moe/dispatch.hpp"
+#include "nn/feed_forward.hpp"
+
+namespace moellava {
+
+struct MoeLayerConfig {
+  int64_t experts = 4;
+  int64_t top_k = 2;
+  double capacity_factor = 1.0;       // in training
+  double eval_capacity_factor = 2.0;  // otherwise
+  int64_t min_capacity = 0;
+  bool use_residual = false;  // a dense branch beside the experts, mixed by a learned coefficient
+};
+
+// What a run asks of every MoE layer; nothing here is learned.
+struct MoeRun {
+  bool training = false;                  // which capacity factor
+  std::optional<double> capacity_factor;  // overrides both
+  bool balance_gradient = true;  // false: the balance loss is a constant, as the original recipe has it
+  at::Tensor router_noise;       // [L, T, E] for the second choice, or undefined
+};
+
+struct MoeOutput {
+  at::Tensor hidden;        // [T, H]
+  at::Tensor balance_loss;  // []
+  Routing routing;
+};
+
+struct MoeLayer {
+  Linear router;  // [E, H], no bias, always float32
+  std::vector<FeedForward> experts;
+  FeedForward residual;  // use_residual only
+  Linear coefficient;    // [2, H], use_residual only
+  MoeLayerConfig config;
+
+  MoeLayer() = default;
+  MoeLayer(const MoeLayerConfig& layer_config, const FeedForwardConfig& expert_config);
+
+  // x [T, H]; `noise` [T, E] or undefined.
+  MoeOutput operator()(const at::Tensor& x, const MoeRun& run, const at::Tensor& noise) const;
+  void visit(const std::string& prefix, const ParameterVisitor& visitor);
+};
+
+}  // namespace moellava

@@ -1,0 +1,32 @@
+// The feed-forward part of a transformer layer: down(act(gate(x)) * up(x)), or down(act(up(x))) without a
+// gate.
+#pragma once
+
+#include "nn/activation.hpp"
+#include "nn/linear.hpp"
+
+namespace moellava {
+
+struct FeedForwardConfig {
+  int64_t width = 0;  // H
+  int64_t inner = 0;  // F
+  bool gated = true;
+  bool bias = false;
+  Activation activation = Activation::Silu;
+};
+
+struct FeedForward {
+  Linear gate_proj;  // [F, H], gated only
+  Linear up_proj;    // [F, H]
+  Linear down_proj;  // [H, F]
+  bool gated = true;
+  Activation activation = Activation::Silu;
+
+  FeedForward() = default;
+  explicit FeedForward(const FeedForwardConfig& config);
+
+  at::Tensor operator()(const at::Tensor& x) const;  // [..., H] -> [..., H]
+  void visit(const std::string& prefix, const ParameterVisitor& visitor);
+};
+
+}  // namespace moellava

@@ -1,0 +1,25 @@
+#include "nn/rotary.hpp"
+
+namespace moellava {
+
+RotaryTable rotary_table(const RotaryConfig& config, int64_t first, int64_t count) {
+  // fp32 throughout, as the reference computes it.
+  const at::Tensor exponent = at::arange(0, config.dims, 2, at::kFloat) / static_cast<double>(config.dims);
+  const at::Tensor frequency = 1.0 / at::pow(config.theta, exponent);
+  const at::Tensor angle = at::outer(at::arange(first, first + count, at::kFloat), frequency);
+  const at::Tensor both = at::cat({angle, angle}, -1);
+  return {both.cos(), both.sin()};
+}
+
+at::Tensor rotate(const at::Tensor& x, const RotaryTable& table) {
+  const int64_t dims = table.cos.size(-1);
+  const int64_t head_dim = x.size(-1);
+  const at::Tensor turning = dims == head_dim ? x : x.narrow(-1, 0, dims);
+  const at::Tensor half_turned =
+      at::cat({-turning.narrow(-1, dims / 2, dims / 2), turning.narrow(-1, 0, dims / 2)}, -1);
+  const at::Tensor turned = turning * table.cos + half_turned * table.sin;
+  if (dims == head_dim) return turned;
+  return at::cat({turned, x.narrow(-1, dims, head_dim - dims)}, -1);
+}
+
+}  // namespace moellava
