@@ -27,7 +27,7 @@ at::Tensor pad_same(const at::Tensor& x, int64_t kernel, int64_t stride) {
   return at::constant_pad_nd(x, {width / 2, width - width / 2, height / 2, height - height / 2});
 }
 
-at::Tensor relu6(const at::Tensor& x) {
+at::Tensor at::relu6(const at::Tensor& x) {
   return x.clamp(0, 6);
 }
 
@@ -44,7 +44,7 @@ ConvNorm::ConvNorm(int64_t in, int64_t out, int64_t kernel, int64_t conv_stride,
 
 at::Tensor ConvNorm::operator()(const at::Tensor& x) const {
   const at::Tensor padded = pad_same(x, weight.size(2), stride);
-  const at::Tensor y = at::conv2d(padded, weight, {}, stride, /*padding=*/0, /*dilation=*/1, groups);
+  const at::Tensor y = at::conv2d(padded, weight, {}, stride, at::IntArrayRef{0}, /*dilation=*/1, groups);
   return at::batch_norm(y, scale, shift, mean, variance, /*training=*/false, /*momentum=*/0, kBatchNormEps,
                         false);
 }
@@ -77,13 +77,13 @@ EfficientNetLite0::EfficientNetLite0() : stem_(3, 32, 3, 2, 1), head_(320, 1280,
 }
 
 at::Tensor EfficientNetLite0::features(const at::Tensor& pixels) const {
-  at::Tensor x = relu6(stem_(pixels));
+  at::Tensor x = at::relu6(stem_(pixels));
   for (const MobileBlock& block : blocks_) {
-    at::Tensor y = block.expands ? relu6(block.expand(x)) : x;
-    y = block.project(relu6(block.depthwise(y)));
+    at::Tensor y = block.expands ? at::relu6(block.expand(x)) : x;
+    y = block.project(at::relu6(block.depthwise(y)));
     x = block.skips ? x + y : y;
   }
-  return relu6(head_(x)).flatten(2).transpose(1, 2).contiguous();
+  return at::relu6(head_(x)).flatten(2).transpose(1, 2).contiguous();
 }
 
 void EfficientNetLite0::visit(const std::string& prefix, const ParameterVisitor& visitor) {

@@ -1,0 +1,16 @@
+// The commands of the program. Each function adds one subcommand; its callback does the work and throws
+// Error.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace moellava {
+
+void add_chat_command(CLI::App& app);
+void add_tokenize_command(CLI::App& app);
+void add_dump_command(CLI::App& app);
+void add_train_command(CLI::App& app);
+void add_eval_command(CLI::App& app);  // "eval", and "compare" over its results
+void add_routing_command(CLI::App& app);
+
+}  // namespace moellava
