@@ -27,10 +27,6 @@ at::Tensor pad_same(const at::Tensor& x, int64_t kernel, int64_t stride) {
   return at::constant_pad_nd(x, {width / 2, width - width / 2, height / 2, height - height / 2});
 }
 
-at::Tensor at::relu6(const at::Tensor& x) {
-  return x.clamp(0, 6);
-}
-
 }  // namespace
 
 ConvNorm::ConvNorm(int64_t in, int64_t out, int64_t kernel, int64_t conv_stride, int64_t conv_groups)

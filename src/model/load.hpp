@@ -31,6 +31,9 @@ struct LoadOptions {
 // `path`: a checkpoint folder in the published layout, or a .gguf file (text only, family llama).
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options = {});
 
+// The tokenizer alone, without touching the weights.
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
+
 // Writes config.json, preprocessor_config.json, generation_config.json, safetensors and the tokenizer's
 // files.
 void save_model(MoeLlava& model, const Tokenizer& tokenizer, const std::filesystem::path& folder);

@@ -1,7 +1,5 @@
 #include "nn/linear.hpp"
 
-#include <cmath>
-
 #include "base/random.hpp"
 
 namespace moellava {
@@ -19,17 +17,11 @@ void Linear::visit(const std::string& prefix, const ParameterVisitor& visitor) {
   if (bias.defined()) visitor(prefix + ".bias", bias);
 }
 
-void initialise_uniform(Linear& linear, uint64_t seed, uint64_t stream) {
-  const double bound = 1.0 / std::sqrt(static_cast<double>(linear.weight.size(1)));
-  uint64_t counter = 0;
-  auto fill = [&](at::Tensor& tensor) {
-    float* values = tensor.data_ptr<float>();
-    for (int64_t i = 0; i < tensor.numel(); ++i) {
-      values[i] = static_cast<float>((2 * random_unit(seed, stream, counter++) - 1) * bound);
-    }
-  };
-  fill(linear.weight);
-  if (linear.bias.defined()) fill(linear.bias);
+void fill_uniform(at::Tensor& tensor, double bound, uint64_t seed, uint64_t stream) {
+  float* values = tensor.data_ptr<float>();
+  for (int64_t i = 0; i < tensor.numel(); ++i) {
+    values[i] = static_cast<float>((2 * random_unit(seed, stream, static_cast<uint64_t>(i)) - 1) * bound);
+  }
 }
 
 }  // namespace moellava

@@ -17,7 +17,8 @@ struct Linear {
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 };
 
-// torch.nn.Linear's default: U(-1/sqrt(in), 1/sqrt(in)) for weight and bias, drawn from (seed, stream).
-void initialise_uniform(Linear& linear, uint64_t seed, uint64_t stream);
+// Uniform in [-bound, bound), drawn from (seed, stream). torch.nn.Linear's default is bound = 1 / sqrt(in)
+// for weight and bias.
+void fill_uniform(at::Tensor& tensor, double bound, uint64_t seed, uint64_t stream);
 
 }  // namespace moellava

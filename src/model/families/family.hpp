@@ -1,0 +1,41 @@
+// A language-model family is data: how config.json spells the decoder, how tensors are named, and which
+// conversation style it was trained with. Canonical names are Llama's; a family lists only where it differs.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "model/config.hpp"
+
+namespace moellava {
+
+// Every occurrence of `canonical` in a parameter's name is spelled `file` in the family's checkpoints.
+struct Rename {
+  std::string_view canonical;
+  std::string_view file;
+};
+
+struct Family {
+  std::string_view name;          // "phi": model_type is "phi", "llava_phi" or "moe_llava_phi"
+  std::string_view class_name;    // "Phi": architectures is "LlavaPhiForCausalLM" or "MoELLaVAPhiForCausalLM"
+  std::string_view conversation;  // style of text/conversation
+  std::span<const Rename> renames;
+  bool fused_qkv;  // q, k and v are the thirds of one tensor, whose name the renames give to all three
+  DecoderConfig (*read)(const JsonObject& json);
+  void (*write)(const DecoderConfig& config, Json& json);
+
+  std::string file_name(std::string_view canonical) const;
+};
+
+// By the model_type of config.json; throws BadData listing what is known.
+const Family& family_of_model_type(std::string_view model_type, std::string_view where);
+const Family& family_by_name(std::string_view name);
+
+// The fields all families share, spelled as Llama spells them, with their ranges checked.
+DecoderConfig read_common_decoder(const JsonObject& json);
+void write_common_decoder(const DecoderConfig& config, Json& json);
+
+extern const Family kLlama, kPhi, kStableLm, kQwen;
+
+}  // namespace moellava

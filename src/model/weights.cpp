@@ -1,0 +1,119 @@
+#include "model/weights.hpp"
+
+#include <ATen/core/grad_mode.h>
+
+#include <set>
+#include <vector>
+
+#include "base/error.hpp"
+
+namespace moellava {
+
+namespace {
+
+constexpr size_t kListed = 10;  // names shown of each kind of problem
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+// Collects names and prints the first few: "3 missing: a, b, c".
+class NameList {
+ public:
+  explicit NameList(const char* kind) : kind_(kind) {}
+  void add(const std::string& name) {
+    if (++count_ <= kListed) text_ += (text_.empty() ? "" : ", ") + printable(name);
+  }
+  bool empty() const { return count_ == 0; }
+  std::string text() const {
+    if (empty()) return "";
+    return std::to_string(count_) + " " + kind_ + ": " + text_ + (count_ > kListed ? ", ..." : "");
+  }
+
+ private:
+  const char* kind_;
+  size_t count_ = 0;
+  std::string text_;
+};
+
+// [heads, dim/2, 2] rows to [heads, 2, dim/2]: neighbours become halves.
+at::Tensor halves_from_neighbours(const at::Tensor& weight, int64_t heads) {
+  const int64_t dim = weight.size(0) / heads;
+  at::DimVector shape{heads, dim / 2, 2};
+  shape.append(weight.sizes().begin() + 1, weight.sizes().end());
+  return weight.view(shape).transpose(1, 2).reshape(weight.sizes());
+}
+
+// The values of `ref`, shaped like `parameter`, or undefined when the file's shape does not fit.
+at::Tensor read_values(const TensorView& view, const WeightRef& ref, const at::Tensor& parameter) {
+  std::vector<int64_t> expected = parameter.sizes().vec();
+  if (expected.empty() || view.shape.size() != expected.size()) return {};
+  expected[0] *= ref.parts;
+  if (view.shape != expected) return {};
+  at::Tensor values = at::empty(expected, at::kFloat);
+  to_float32(view, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
+  values = values.narrow(0, ref.part * parameter.size(0), parameter.size(0));
+  return ref.interleaved_heads > 0 ? halves_from_neighbours(values, ref.interleaved_heads) : values;
+}
+
+}  // namespace
+
+void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& join) {
+  const at::NoGradGuard no_grad;
+  NameList missing("missing");
+  NameList unexpected("unexpected");
+  NameList misshaped("with another shape");
+  std::set<std::string> used;
+  model.visit([&](const std::string& name, at::Tensor& parameter) {
+    if (!join.wanted(name)) return;
+    const WeightRef ref = join.locate(name);
+    const TensorView* view = file.find(ref.name);
+    if (view == nullptr) return missing.add(ref.name);
+    used.insert(ref.name);
+    const at::Tensor values = read_values(*view, ref, parameter);
+    if (!values.defined()) {
+      return misshaped.add(ref.name + " " + shape_text(view->shape) + " instead of " +
+                           shape_text(parameter.sizes()));
+    }
+    parameter.copy_(values);
+  });
+  for (const TensorView& tensor : file.tensors) {
+    if (!used.contains(tensor.name) && !join.may_be_extra(tensor.name)) unexpected.add(tensor.name);
+  }
+  std::string problems;
+  for (const NameList* list : {&missing, &unexpected, &misshaped}) {
+    if (!list->empty()) problems += (problems.empty() ? "" : "; ") + list->text();
+  }
+  if (!problems.empty()) throw bad_data(file.path, "tensors do not fit the model", {.found = problems});
+}
+
+bool is_tower_parameter(const std::string& name) {
+  return name.find(".image_tower.") != std::string::npos;
+}
+
+bool is_projector_parameter(const std::string& name) {
+  return name.find(".mm_projector.") != std::string::npos;
+}
+
+bool is_router_parameter(const std::string& name) {
+  return name.find(".deepspeed_moe.gate.wg.") != std::string::npos ||
+         name.find(".mlp.coefficient.") != std::string::npos;
+}
+
+std::string dense_name_of_expert(const std::string& name) {
+  constexpr std::string_view kExperts = ".deepspeed_moe.experts.deepspeed_experts.";
+  std::string dense = name;
+  if (const size_t at = dense.find(kExperts); at != std::string::npos) {
+    const size_t end = dense.find('.', at + kExperts.size());
+    dense.erase(at, end - at);
+  }
+  // The dense branch of a residual MoE is called ".mlp.mlp.".
+  constexpr std::string_view kBranch = ".mlp.mlp.";
+  if (const size_t at = dense.find(kBranch); at != std::string::npos)
+    dense.replace(at, kBranch.size(), ".mlp.");
+  return dense;
+}
+
+}  // namespace moellava
