@@ -1,0 +1,151 @@
+#include "model/config.hpp"
+
+#include <fstream>
+
+#include "base/error.hpp"
+#include "model/families/family.hpp"
+#include "model/model_folder.hpp"
+#include "tests/testing.hpp"
+
+namespace moellava {
+namespace {
+
+namespace fs = std::filesystem;
+
+const char* const kLlamaConfig = R"({
+  "model_type": "moe_llava_llama", "vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 4,
+  "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 96, "rms_norm_eps": 1e-5,
+  "mm_image_tower": "openai/clip-vit-large-patch14-336", "image_projector_type": "mlp2x_gelu",
+  "image_aspect_ratio": "pad", "eos_token_id": 2,
+  "moe": {"moe_enable": true, "moe_mode": "sparse", "moe_layers_idx": [0, 2], "num_experts": [4], "top_k_experts": 2,
+          "capacity_factor": 1.5, "eval_capacity_factor": 2.0, "min_capacity": 0}
+})";
+
+// Writes config.json into a fresh folder and reads it.
+ModelConfig read_text(const std::string& text) {
+  const fs::path folder = fs::path(::testing::TempDir()) / "config_test";
+  fs::create_directories(folder);
+  std::ofstream(folder / "config.json") << text;
+  return read_model_config(folder);
+}
+
+TEST(ModelConfig, ReadsThePublishedFields) {
+  const ModelConfig config = read_text(kLlamaConfig);
+  EXPECT_EQ(config.family, "llama");
+  EXPECT_EQ(config.decoder.head_dim(), 16);
+  EXPECT_EQ(config.decoder.kv_heads, 2);
+  EXPECT_EQ(config.moe.layers, (std::vector<int64_t>{0, 2}));
+  EXPECT_EQ(config.moe.experts, (std::vector<int64_t>{4, 4}));
+  EXPECT_EQ(config.moe.capacity_factor, 1.5);
+  ASSERT_TRUE(config.vision);
+  EXPECT_EQ(config.vision->tokens(), 576);
+  EXPECT_EQ(config.preprocess.aspect_ratio, AspectRatio::Pad);
+  EXPECT_EQ(config.conversation, "v1");
+  EXPECT_EQ(config.eos_id, 2);
+}
+
+TEST(ModelConfig, MoeModesChooseLayers) {
+  EXPECT_EQ(moe_layers_of_mode("sparse", 5), (std::vector<int64_t>{0, 2, 4}));
+  EXPECT_EQ(moe_layers_of_mode("first_half", 5), (std::vector<int64_t>{0, 1}));
+  EXPECT_EQ(moe_layers_of_mode("second_half", 5), (std::vector<int64_t>{2, 3, 4}));
+  EXPECT_EQ(moe_layers_of_mode("dense", 3), (std::vector<int64_t>{0, 1, 2}));
+  EXPECT_THROW(moe_layers_of_mode("interval", 4), Error);
+}
+
+TEST(ModelConfig, FamiliesNameTheirTensors) {
+  EXPECT_EQ(kPhi.file_name("model.layers.3.self_attn.o_proj.weight"),
+            "model.layers.3.self_attn.dense.weight");
+  EXPECT_EQ(kPhi.file_name("model.layers.0.mlp.deepspeed_moe.experts.deepspeed_experts.1.up_proj.bias"),
+            "model.layers.0.mlp.deepspeed_moe.experts.deepspeed_experts.1.fc1.bias");
+  EXPECT_EQ(kPhi.file_name("model.norm.weight"), "model.final_layernorm.weight");
+  EXPECT_EQ(kQwen.file_name("model.layers.7.self_attn.k_proj.bias"), "transformer.h.7.attn.c_attn.bias");
+  EXPECT_EQ(kQwen.file_name("model.layers.7.mlp.gate_proj.weight"), "transformer.h.7.mlp.w2.weight");
+  EXPECT_EQ(kStableLm.file_name("model.norm.bias"), "model.norm.bias");
+}
+
+// Every family's config survives writing and reading.
+TEST(ModelConfig, FamiliesRoundTrip) {
+  for (const Family* family : {&kLlama, &kPhi, &kStableLm, &kQwen}) {
+    const Json source =
+        parse_json(R"({"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
+      "intermediate_size": 40, "hidden_act": "gelu_new", "rope_pct": 0.5, "partial_rotary_factor": 0.25,
+      "layer_norm_eps": 3e-5, "norm_eps": 4e-5, "rms_norm_eps": 2e-5, "layer_norm_epsilon": 5e-5, "rope_theta": 5000})",
+                   "a");
+    const DecoderConfig first = family->read(JsonObject(source, "a"));
+    Json written = Json::object();
+    family->write(first, written);
+    const DecoderConfig second = family->read(JsonObject(written, "b"));
+    EXPECT_EQ(first.intermediate_size, second.intermediate_size) << family->name;
+    EXPECT_EQ(first.norm_eps, second.norm_eps) << family->name;
+    EXPECT_EQ(first.rotary_fraction, second.rotary_fraction) << family->name;
+    EXPECT_EQ(first.rope_theta, second.rope_theta) << family->name;
+    EXPECT_EQ(first.activation, second.activation) << family->name;
+    EXPECT_EQ(first.kv_heads, second.kv_heads) << family->name;
+  }
+}
+
+struct BadConfig {
+  const char* name;
+  const char* from;  // replaced in kLlamaConfig
+  const char* to;
+  const char* message;  // part of the error
+};
+
+class BadConfigs : public ::testing::TestWithParam<BadConfig> {};
+
+TEST_P(BadConfigs, GivesAOneLineError) {
+  std::string text = kLlamaConfig;
+  const size_t at = text.find(GetParam().from);
+  ASSERT_NE(at, std::string::npos);
+  text.replace(at, std::string(GetParam().from).size(), GetParam().to);
+  try {
+    read_text(text);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    EXPECT_EQ(error.kind(), ErrorKind::BadData);
+    EXPECT_NE(message.find(GetParam().message), std::string::npos) << message;
+    EXPECT_NE(message.find("config.json"), std::string::npos) << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos);
+    EXPECT_LE(message.size(), 400u);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    C2, BadConfigs,
+    ::testing::Values(
+        BadConfig{"trailing_comma", "\"eos_token_id\": 2,", "\"eos_token_id\": 2,,", "not valid JSON"},
+        BadConfig{"nan", "1e-5", "NaN", "not valid JSON"},
+        BadConfig{"duplicate", "\"vocab_size\": 100", "\"hidden_size\": 64", "duplicate key"},
+        BadConfig{"missing", "\"vocab_size\": 100, ", "", "vocab_size: missing"},
+        BadConfig{"string_number", "\"hidden_size\": 64", "\"hidden_size\": \"64\"",
+                  "hidden_size: wrong type"},
+        BadConfig{"fraction", "\"hidden_size\": 64", "\"hidden_size\": 64.5", "hidden_size: wrong type"},
+        BadConfig{"boolean", "\"hidden_size\": 64", "\"hidden_size\": true", "hidden_size: wrong type"},
+        BadConfig{"negative", "\"hidden_size\": 64", "\"hidden_size\": -64", "hidden_size"},
+        BadConfig{"no_heads", "\"num_attention_heads\": 4", "\"num_attention_heads\": 0",
+                  "num_attention_heads"},
+        BadConfig{"heads", "\"num_attention_heads\": 4", "\"num_attention_heads\": 5", "a multiple of"},
+        BadConfig{"kv_heads", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", "a divisor of"},
+        BadConfig{"huge_vocab", "\"vocab_size\": 100", "\"vocab_size\": 2147483648", "vocab_size"},
+        BadConfig{"many_layers", "\"num_hidden_layers\": 4", "\"num_hidden_layers\": 1000000000",
+                  "num_hidden_layers"},
+        BadConfig{"model_type", "moe_llava_llama", "moe_llava_gpt9", "unknown model_type"},
+        BadConfig{"scaling", "\"eos_token_id\": 2", "\"rope_scaling\": {\"type\": \"x\"}", "rope_scaling"},
+        BadConfig{"theta", "\"eos_token_id\": 2", "\"rope_theta\": 0", "rope_theta"},
+        BadConfig{"eos", "\"eos_token_id\": 2", "\"eos_token_id\": 100", "eos_token_id"},
+        BadConfig{"top_k", "\"top_k_experts\": 2", "\"top_k_experts\": 5", "top_k_experts"},
+        BadConfig{"layer_index", "[0, 2]", "[0, 4]", "moe_layers_idx"},
+        BadConfig{"layer_order", "[0, 2]", "[2, 0]", "ascending"},
+        BadConfig{"expert_count", "[4]", "[4, 4, 4]", "num_experts"},
+        BadConfig{"capacity", "\"capacity_factor\": 1.5", "\"capacity_factor\": 0", "capacity_factor"}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(ClipConfig, ImageMustBeAMultipleOfThePatch) {
+  const Json json =
+      parse_json(R"({"hidden_size": 48, "num_attention_heads": 4, "image_size": 50, "patch_size": 14})", "c");
+  EXPECT_THROW(read_clip_config(JsonObject(json, "c")), Error);
+}
+
+}  // namespace
+}  // namespace moellava
