@@ -23,9 +23,10 @@ struct DecodeOptions {
   bool apply_exif_orientation = true;
 };
 
-// JPEG, PNG, WebP or GIF (first frame), told by content. Alpha is dropped as Pillow's convert("RGB") does.
-// Throws BadData naming `where` for anything else and for damaged files; a truncated file is never
-// half-shown.
+// JPEG, PNG, WebP or GIF (first frame), told by content. Alpha is dropped as Pillow's convert("RGB") does;
+// so are the low bytes of 16-bit colour, while 16-bit grey is clipped at 255, also as Pillow does.
+// Throws BadData naming `where` for anything else and for damaged files, Limit for what the options refuse; a
+// truncated file is never half-shown.
 Image decode_image(std::span<const std::byte> bytes, const std::string& where,
                    const DecodeOptions& options = {});
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options = {});
