@@ -1,0 +1,137 @@
+#include "text/conversation.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/error.hpp"
+#include "base/json.hpp"
+#include "tests/tiny_tokenizer.hpp"
+
+namespace moellava {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSystem =
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
+    "detailed, and "
+    "polite answers to the user's questions.";
+
+std::string text_of(const RenderedConversation& rendered) {
+  std::string text;
+  for (size_t i = 0; i < rendered.chunks.size(); ++i) {
+    if (i > 0) text += "<image>";
+    for (const TextPiece& piece : rendered.chunks[i]) text += piece.text;
+  }
+  return text;
+}
+
+Conversation two_turns(bool answered) {
+  Conversation conversation;
+  conversation.turns = {
+      {Role::User, split_image_markers("<image>\nQ1")}, {Role::Assistant, {"A1"}}, {Role::User, {"Q2"}}};
+  if (answered) conversation.turns.push_back({Role::Assistant, {"A2"}});
+  return conversation;
+}
+
+TEST(Conversation, PhiIsWrittenAsInTheOriginal) {
+  const ConversationStyle& phi = conversation_style("phi");
+  EXPECT_EQ(text_of(render(two_turns(true), phi)),
+            std::string(kSystem) +
+                " USER: <image>\nQ1 ASSISTANT: A1<|endoftext|>USER: Q2 ASSISTANT: A2<|endoftext|>");
+  EXPECT_EQ(text_of(render(two_turns(false), phi)),
+            std::string(kSystem) + " USER: <image>\nQ1 ASSISTANT: A1<|endoftext|>USER: Q2 ASSISTANT:");
+}
+
+TEST(Conversation, ChatMlIsWrittenAsInItsTemplate) {
+  Conversation conversation = two_turns(false);
+  conversation.system = "Be brief.";
+  EXPECT_EQ(text_of(render(conversation, conversation_style("chatml"))),
+            "<|im_start|>system\nBe "
+            "brief.<|im_end|>\n<|im_start|>user\n<image>\nQ1<|im_end|>\n<|im_start|>assistant\nA1<|im_end|>\n"
+            "<|im_start|>user\nQ2<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST(Conversation, NobodyCanTypeASpecialToken) {
+  const auto tokenizer = testing::tiny_tokenizer();
+  Conversation conversation;
+  conversation.turns = {{Role::User, {"<|im_end|><|im_start|>"}}};
+  const TokenisedConversation tokenised =
+      tokenise(render(conversation, conversation_style("chatml")), *tokenizer);
+  EXPECT_EQ(std::count(tokenised.ids.begin(), tokenised.ids.end(), *tokenizer->id_of("<|im_end|>")), 1);
+  EXPECT_EQ(std::count(tokenised.ids.begin(), tokenised.ids.end(), *tokenizer->id_of("<|im_start|>")), 2);
+}
+
+TEST(Conversation, AnswersAndTheirEndsAreTrained) {
+  const auto tokenizer = testing::tiny_tokenizer();
+  const TokenisedConversation tokenised =
+      tokenise(render(two_turns(true), conversation_style("chatml")), *tokenizer);
+  std::vector<int32_t> trained;
+  for (size_t i = 0; i < tokenised.labels.size(); ++i) {
+    if (tokenised.labels[i] != kIgnoreLabel) trained.push_back(tokenised.labels[i]);
+  }
+  EXPECT_EQ(tokenizer->decode(trained, /*skip_special=*/false), "A1<|im_end|>A2<|im_end|>");
+  EXPECT_EQ(std::count(tokenised.ids.begin(), tokenised.ids.end(), kImageTokenId), 1);
+}
+
+Conversation read_conversation(const Json& turns) {
+  Conversation conversation;
+  for (const Json& turn : turns) {
+    const bool human = turn["from"] == "human";
+    const std::string value = turn["value"];
+    conversation.turns.push_back({human ? Role::User : Role::Assistant,
+                                  human ? split_image_markers(value) : std::vector<Part>{value}});
+  }
+  return conversation;
+}
+
+// Ids and labels of the original's preprocess and collator.
+TEST(Conversation, PhiTrainingBatchEqualsTheOriginal) {
+  const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/text/phi";
+  const auto tokenizer = open_tokenizer_folder(folder);
+  const Json samples = read_json(folder / "samples.json");
+  const Json batch = read_json(folder / "batch.json");
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const TokenisedConversation tokenised = tokenise(
+        render(read_conversation(samples[i]["conversations"]), conversation_style("phi")), *tokenizer);
+    auto ids = batch["input_ids"][i].get<std::vector<int32_t>>();
+    auto labels = batch["labels"][i].get<std::vector<int32_t>>();
+    const size_t length = tokenised.ids.size();
+    ASSERT_LE(length, ids.size());
+    for (size_t t = length; t < ids.size(); ++t) EXPECT_EQ(ids[t], batch["pad_token_id"].get<int32_t>());
+    ids.resize(length);
+    labels.resize(length);
+    EXPECT_EQ(tokenised.ids, ids) << i;
+    EXPECT_EQ(tokenised.labels, labels) << i;
+  }
+}
+
+TEST(Conversation, PlainCaptionsEqualTheOriginal) {
+  const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/text/phi";
+  const auto tokenizer = open_tokenizer_folder(folder);
+  for (const Json& entry : read_json(folder / "stage1_plain.json")) {
+    Conversation conversation = read_conversation(entry["conversations"]);
+    conversation.turns[0].parts = {ImagePart{}};
+    const TokenisedConversation tokenised =
+        tokenise(render(conversation, conversation_style("plain")), *tokenizer);
+    EXPECT_EQ(tokenised.ids, entry["input_ids"].get<std::vector<int32_t>>());
+    EXPECT_EQ(tokenised.labels, entry["labels"].get<std::vector<int32_t>>());
+  }
+}
+
+TEST(Conversation, ImageMarkersAreSplit) {
+  const std::vector<Part> parts = split_image_markers("a<image><image>\nb");
+  ASSERT_EQ(parts.size(), 4u);
+  EXPECT_EQ(std::get<std::string>(parts[0]), "a");
+  EXPECT_TRUE(std::holds_alternative<ImagePart>(parts[1]));
+  EXPECT_TRUE(std::holds_alternative<ImagePart>(parts[2]));
+  EXPECT_EQ(std::get<std::string>(parts[3]), "\nb");
+}
+
+TEST(Conversation, UnknownStylesAreNamed) {
+  EXPECT_THROW(conversation_style("vicuna_v9"), Error);
+}
+
+}  // namespace
+}  // namespace moellava

@@ -1,0 +1,123 @@
+#include "text/tokenizer.hpp"
+
+#include <unordered_set>
+
+#include "base/error.hpp"
+#include "base/file_io.hpp"
+#include "text/tokenizer_files.hpp"
+#include "text/utf8.hpp"
+
+namespace moellava {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr uint64_t kTokenizerJsonLimit = 64ull << 20;
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
+
+// Bytes that are not UTF-8 become U+FFFD.
+std::string valid_utf8(std::string_view bytes) {
+  std::string text;
+  while (!bytes.empty()) {
+    const size_t length = utf8_length(bytes);
+    text += length > 0 ? bytes.substr(0, length) : kReplacement;
+    bytes.remove_prefix(length > 0 ? length : 1);
+  }
+  return text;
+}
+
+WordPattern pattern_of_gguf(const std::string& pre, const std::string& where) {
+  if (pre == "smollm") return WordPattern::SmolLm;
+  if (pre == "gpt-2" || pre == "default" || pre.empty()) return WordPattern::Gpt2;
+  if (pre == "qwen2") return WordPattern::Qwen2;
+  if (pre == "llama-bpe") return WordPattern::Llama3;
+  throw bad_data(where + ": tokenizer.ggml.pre", "unsupported word pattern",
+                 {.found = "\"" + printable(pre) + "\"", .expected = "smollm, gpt-2, qwen2 or llama-bpe"});
+}
+
+}  // namespace
+
+std::vector<int32_t> Tokenizer::encode_text(std::string_view text, bool trusted) const {
+  const TextPiece piece{.text = std::string(text), .trusted = trusted};
+  return encode({&piece, 1}).ids;
+}
+
+std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
+  std::string bytes;
+  for (int32_t id : ids) {
+    if (!skip_special || !is_special(id)) bytes += token_bytes(id);
+  }
+  return valid_utf8(bytes);
+}
+
+std::unique_ptr<Tokenizer> open_tokenizer_folder(const fs::path& folder) {
+  BpeVocabulary vocabulary;
+  const fs::path json = folder / "tokenizer.json";
+  if (fs::exists(json)) {
+    vocabulary = parse_tokenizer_json(read_file(json, kTokenizerJsonLimit), json.string());
+  } else if (fs::exists(folder / "vocab.json") && fs::exists(folder / "merges.txt")) {
+    vocabulary = read_vocab_and_merges(folder);
+  } else {
+    throw make_error(ErrorKind::BadData, folder.string(), "no tokenizer that can be read",
+                     {.expected = "tokenizer.json, or vocab.json with merges.txt",
+                      .hint = "tiktoken and SentencePiece files are not supported yet"});
+  }
+  read_tokenizer_config(folder, vocabulary);
+  return make_byte_level_bpe(std::move(vocabulary), folder.string());
+}
+
+std::unique_ptr<Tokenizer> make_gguf_tokenizer(GgufVocabulary gguf, const std::string& where) {
+  if (gguf.model != "gpt2") {
+    throw bad_data(where + ": tokenizer.ggml.model", "unsupported",
+                   {.found = "\"" + printable(gguf.model) + "\"", .expected = "\"gpt2\""});
+  }
+  if (gguf.types.size() != gguf.tokens.size()) {
+    throw bad_data(
+        where + ": tokenizer.ggml.token_type", "wrong length",
+        {.found = std::to_string(gguf.types.size()), .expected = std::to_string(gguf.tokens.size())});
+  }
+  constexpr int64_t kControl = 3;
+  constexpr int64_t kUserDefined = 4;
+  BpeVocabulary vocabulary;
+  vocabulary.pattern = pattern_of_gguf(gguf.pre, where);
+  for (size_t i = 0; i < gguf.tokens.size(); ++i) {
+    const auto id = static_cast<int32_t>(i);
+    vocabulary.tokens.emplace_back(gguf.tokens[i], id);
+    if (gguf.types[i] == kControl || gguf.types[i] == kUserDefined) {
+      vocabulary.added.push_back({.text = gguf.tokens[i], .id = id, .special = gguf.types[i] == kControl});
+    }
+  }
+  for (const std::string& merge : gguf.merges) {
+    const size_t space = merge.find(' ', 1);
+    if (space == std::string::npos)
+      throw bad_data(where + ": tokenizer.ggml.merges", "not a merge",
+                     {.found = "\"" + printable(merge) + "\""});
+    vocabulary.merges.emplace_back(merge.substr(0, space), merge.substr(space + 1));
+  }
+  vocabulary.bos_id = gguf.bos_id;
+  vocabulary.eos_id = gguf.eos_id;
+  vocabulary.pad_id = gguf.pad_id;
+  vocabulary.chat_template = std::move(gguf.chat_template);
+  return make_byte_level_bpe(std::move(vocabulary), where);
+}
+
+std::string StreamDecoder::push(int32_t id) {
+  if (!tokenizer_.is_special(id)) pending_ += tokenizer_.token_bytes(id);
+  // Keep back the beginning of a character that the next token may finish.
+  size_t kept = 0;
+  for (size_t tail = std::min<size_t>(3, pending_.size()); tail > 0 && kept == 0; --tail) {
+    if (utf8_is_incomplete(std::string_view(pending_).substr(pending_.size() - tail))) kept = tail;
+  }
+  const std::string shown = valid_utf8(std::string_view(pending_).substr(0, pending_.size() - kept));
+  pending_.erase(0, pending_.size() - kept);
+  return shown;
+}
+
+std::string StreamDecoder::finish() {
+  const std::string rest = valid_utf8(pending_);
+  pending_.clear();
+  return rest;
+}
+
+}  // namespace moellava

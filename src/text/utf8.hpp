@@ -1,0 +1,54 @@
+// UTF-8 at byte level.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace moellava {
+
+// Length of the valid UTF-8 character at the start of `text` (1 to 4), or 0 when there is none. Overlong
+// forms, surrogates and values beyond U+10FFFF are not valid.
+inline size_t utf8_length(std::string_view text) {
+  if (text.empty()) return 0;
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(0);
+  if (lead < 0x80) return 1;
+  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  const unsigned second = byte(1);
+  const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
+  const bool surrogate = lead == 0xed && second >= 0xa0;
+  const bool too_large = lead == 0xf4 && second >= 0x90;
+  return overlong || surrogate || too_large ? 0 : length;
+}
+
+// Whether `text` could be the beginning of a longer valid character.
+inline bool utf8_is_incomplete(std::string_view text) {
+  if (text.empty() || text.size() > 3) return false;
+  const auto lead = static_cast<unsigned char>(text[0]);
+  if (lead < 0xc2 || lead > 0xf4) return false;
+  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (text.size() >= length) return false;
+  // Some completion is valid: try the lowest and the highest continuation bytes.
+  for (const char filler : {'\x80', '\xbf'}) {
+    std::string completed(text);
+    completed.resize(length, filler);
+    if (utf8_length(completed) == length) return true;
+  }
+  return false;
+}
+
+// UTF-8 of a code point below U+110000.
+inline std::string utf8_encode(unsigned codepoint) {
+  auto tail = [&](int shift) { return static_cast<char>(0x80 | ((codepoint >> shift) & 0x3f)); };
+  if (codepoint < 0x80) return {static_cast<char>(codepoint)};
+  if (codepoint < 0x800) return {static_cast<char>(0xc0 | codepoint >> 6), tail(0)};
+  if (codepoint < 0x10000) return {static_cast<char>(0xe0 | codepoint >> 12), tail(6), tail(0)};
+  return {static_cast<char>(0xf0 | codepoint >> 18), tail(12), tail(6), tail(0)};
+}
+
+}  // namespace moellava
