@@ -1,0 +1,73 @@
+// The program: picks a command, turns every failure into one line and an exit code.
+#include <c10/util/Exception.h>
+
+#include <csignal>
+#include <cstdio>
+#include <new>
+
+#include "base/error.hpp"
+#include "cli/arguments.hpp"
+#include "cli/commands.hpp"
+
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  moe-llava chat --model DIR --image photo.jpg --prompt "What is this?"
+  moe-llava train --stage 1 --model_name_or_path llm.gguf --vision_tower tower.pth --data_path captions.json \
+      --image_folder pictures --output_dir run/stage1
+
+Exit status: 0 done, 1 internal error, 2 usage, 3 bad data, 4 input or output, 5 out of memory or over a limit,
+130 interrupted. Data goes to stdout, everything else to stderr.)";
+
+int fail(const std::string& message, int code) {
+  std::fprintf(stderr, "error: %s\n", message.c_str());
+  return code;
+}
+
+// The first line of libtorch's message; the rest is a stack trace.
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Sparse vision-language models: train, run, evaluate and understand MoE-LLaVA.", "moe-llava"};
+  app.set_version_flag("-V,--version", MOELLAVA_VERSION);
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  moellava::add_chat_command(app);
+  moellava::add_tokenize_command(app);
+  moellava::add_dump_command(app);
+  moellava::add_train_command(app);
+  moellava::add_eval_command(app);
+  moellava::add_routing_command(app);
+
+  const std::vector<std::string> arguments = moellava::normalise_flags(app, {argv + 1, argv + argc});
+  try {
+    // CLI11 takes the arguments from the back.
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::Success& done) {
+    return app.exit(done);
+  } catch (const CLI::ParseError& error) {
+    return fail(moellava::usage_message(app, error, arguments), static_cast<int>(moellava::ErrorKind::Usage));
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader that closes early (head -1) ends the program quietly.
+  std::signal(SIGPIPE, SIG_DFL);
+  try {
+    return run(argc, argv);
+  } catch (const moellava::Error& error) {
+    return fail(error.what(), error.exit_code());
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory", static_cast<int>(moellava::ErrorKind::Limit));
+  } catch (const c10::Error& error) {
+    return fail("internal: " + first_line(error.what_without_backtrace()),
+                static_cast<int>(moellava::ErrorKind::Internal));
+  } catch (const std::exception& error) {
+    return fail(std::string("internal: ") + error.what(), static_cast<int>(moellava::ErrorKind::Internal));
+  }
+}

@@ -1,0 +1,59 @@
+// `moe-llava tokenize`: text on stdin to ids on stdout, and back.
+#include <iostream>
+#include <iterator>
+#include <memory>
+
+#include "base/error.hpp"
+#include "base/json.hpp"
+#include "cli/commands.hpp"
+#include "model/load.hpp"
+
+namespace moellava {
+
+namespace {
+
+struct TokenizeOptions {
+  std::string model;
+  bool decode = false;
+  bool plain = false;
+};
+
+std::vector<int32_t> parse_ids(const std::string& text, int32_t size) {
+  const Json list = parse_json(text, "stdin");
+  if (!list.is_array()) throw bad_data("stdin", "not a JSON list of ids");
+  std::vector<int32_t> ids;
+  for (const Json& id : list) {
+    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= size) {
+      throw bad_data("stdin", "not an id",
+                     {.found = printable(id.dump()), .expected = "0 to " + std::to_string(size - 1)});
+    }
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+void tokenize(const TokenizeOptions& options) {
+  const auto tokenizer = load_tokenizer(options.model);
+  const std::string input((std::istreambuf_iterator<char>(std::cin)), std::istreambuf_iterator<char>());
+  if (options.decode) {
+    std::cout << tokenizer->decode(parse_ids(input, tokenizer->size()), /*skip_special=*/false) << std::flush;
+  } else {
+    std::cout << Json(tokenizer->encode_text(input, /*trusted=*/!options.plain)).dump() << "\n";
+  }
+}
+
+}  // namespace
+
+void add_tokenize_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("tokenize", "Text on stdin to token ids on stdout, and back");
+  auto options = std::make_shared<TokenizeOptions>();
+  command->add_option("--model", options->model, "model folder or .gguf file")->required();
+  command->add_flag("--decode", options->decode, "a JSON list of ids on stdin to text");
+  command->add_flag("--no-special", options->plain, "take special tokens like <|im_end|> as plain text");
+  command->footer(R"(Examples:
+  printf 'The capital of France is' | moe-llava tokenize --model smollm2.gguf
+  echo '[504, 3575]' | moe-llava tokenize --model smollm2.gguf --decode)");
+  command->callback([options] { tokenize(*options); });
+}
+
+}  // namespace moellava

@@ -1,0 +1,82 @@
+// Ids in, tokens out. T positions (visual tokens included), V vocabulary, M pictures, N visual tokens of one.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "generate/sampler.hpp"
+#include "model/moe_llava.hpp"
+#include "text/conversation.hpp"
+#include "text/tokenizer.hpp"
+
+namespace moellava {
+
+struct GenerateRequest {
+  std::vector<int32_t> ids;  // kImageTokenId marks a picture's place
+  at::Tensor features;  // [M, N, mm_hidden_size] from MoeLlava::encode_images; undefined without pictures
+  int64_t max_new_tokens = 512;
+  SamplingOptions sampling;
+  std::vector<std::string> stop;  // texts that end the answer and are not part of it
+  std::vector<int32_t> stop_ids;  // besides the tokenizer's end of text
+  MoeRun moe;                     // router_noise is used for the prompt only
+};
+
+enum class FinishReason { Stop, Length };
+
+struct GenerateResult {
+  std::vector<int32_t> ids;  // without the id that ended the answer
+  std::string text;
+  FinishReason reason = FinishReason::Length;
+  int64_t prompt_positions = 0;
+  int64_t reused_positions = 0;  // of them, taken from the cache of the request before
+  double prompt_seconds = 0;
+  double decode_seconds = 0;
+};
+
+class Engine {
+ public:
+  Engine(const MoeLlava& model, const Tokenizer& tokenizer) : model_(model), tokenizer_(tokenizer) {}
+
+  // `on_text` gets the answer as it grows, never half a UTF-8 character and never the beginning of a stop
+  // text. The key-value cache of the common beginning of two requests in a row is kept, unless the MoE layers
+  // could drop tokens: then what a token gets depends on its neighbours. Throws BadData when the prompt
+  // exceeds the context.
+  GenerateResult generate(const GenerateRequest& request,
+                          const std::function<void(std::string_view)>& on_text = {});
+
+ private:
+  struct Cached {
+    std::vector<int32_t> ids;
+    at::Tensor features;
+    KvCache cache;
+  };
+  int64_t reusable_positions(const GenerateRequest& request) const;
+  void reserve(int64_t positions, int64_t kept);
+
+  const MoeLlava& model_;
+  const Tokenizer& tokenizer_;
+  Cached last_;
+};
+
+// One pass over a whole prompt, with everything in it.
+struct ForwardResult {
+  at::Tensor logits;             // [T, V]
+  std::vector<Routing> routing;  // [L]
+  std::vector<bool> is_image;    // [T]
+};
+ForwardResult forward_prompt(const MoeLlava& model, const std::vector<int32_t>& ids,
+                             const at::Tensor& features, const MoeRun& moe = {});
+
+// The prompt of a conversation in the style of the model.
+std::vector<int32_t> prompt_ids(const MoeLlava& model, const Tokenizer& tokenizer,
+                                const Conversation& conversation);
+// Ids that end an answer in the model's style.
+std::vector<int32_t> stop_ids(const MoeLlava& model, const Tokenizer& tokenizer);
+
+// A picture file as the tower takes it: [1, 3, S, S].
+at::Tensor load_pixels(const MoeLlava& model, const std::filesystem::path& path, bool apply_exif = true);
+at::Tensor pixels_of(const MoeLlava& model, const Image& image);
+
+}  // namespace moellava
