@@ -111,6 +111,13 @@ Error wrong_type(const std::string& where, std::string_view key, const Json& val
                   {.found = kind_of(value), .expected = std::string(expected)});
 }
 
+// The value as int64, or nothing when it is no integer or does not fit.
+std::optional<int64_t> as_integer(const Json& value) {
+  if (!value.is_number_integer()) return std::nullopt;
+  const bool wraps = value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX);
+  return wraps ? std::nullopt : std::optional(value.get<int64_t>());
+}
+
 }  // namespace
 
 Json parse_json(std::string_view text, std::string_view where, JsonLimits limits) {
@@ -152,12 +159,9 @@ const Json& JsonObject::at(std::string_view key) const {
 int64_t JsonObject::integer(std::string_view key, int64_t low, int64_t high) const {
   const Json& value = at(key);
   const std::string range = "an integer from " + std::to_string(low) + " to " + std::to_string(high);
-  const bool fits = value.is_number_unsigned() ? value.get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX)
-                                               : value.is_number_integer();
-  if (!fits) throw wrong_type(where_, key, value, range);
-  const auto number = value.get<int64_t>();
-  if (number < low || number > high) throw wrong_type(where_, key, value, range);
-  return number;
+  const auto number = as_integer(value);
+  if (!number || *number < low || *number > high) throw wrong_type(where_, key, value, range);
+  return *number;
 }
 
 int64_t JsonObject::integer_or(std::string_view key, int64_t fallback, int64_t low, int64_t high) const {
@@ -197,12 +201,11 @@ std::vector<int64_t> JsonObject::integers(std::string_view key, int64_t low, int
   if (!value.is_array()) throw wrong_type(where_, key, value, "a list of integers");
   std::vector<int64_t> numbers;
   for (const Json& item : value) {
-    const bool in_range =
-        item.is_number_integer() && item.get<int64_t>() >= low && item.get<int64_t>() <= high;
-    if (!in_range)
+    const auto number = as_integer(item);
+    if (!number || *number < low || *number > high)
       throw wrong_type(where_, key, item,
                        "integers from " + std::to_string(low) + " to " + std::to_string(high));
-    numbers.push_back(item.get<int64_t>());
+    numbers.push_back(*number);
   }
   return numbers;
 }
