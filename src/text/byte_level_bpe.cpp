@@ -12,6 +12,7 @@ namespace moellava {
 namespace {
 
 constexpr int32_t kLargestId = 1 << 24;
+constexpr int32_t kNoToken = -1;
 
 bool stands_for_itself(int byte) {
   return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
@@ -179,9 +180,9 @@ void ByteLevelBpe::add_tokens(const std::string& where) {
   }
   for (int byte = 0; byte < 256; ++byte) {
     const auto found = id_by_spelling_.find(byte_spelling(static_cast<unsigned char>(byte)));
-    if (found == id_by_spelling_.end())
-      throw bad_data(where, "no token for a byte", {.found = "byte " + std::to_string(byte)});
-    byte_ids_[static_cast<size_t>(byte)] = found->second;
+    // Some vocabularies (SmolLM2's) leave out control bytes; as in Hugging Face's tokenizers, those are
+    // dropped.
+    byte_ids_[static_cast<size_t>(byte)] = found == id_by_spelling_.end() ? kNoToken : found->second;
   }
 }
 
@@ -277,6 +278,7 @@ Encoding ByteLevelBpe::encode(std::span<const TextPiece> pieces) const {
   Encoding encoding;
   size_t hint = 0;
   auto emit = [&](int32_t id, size_t begin, size_t end) {
+    if (id == kNoToken) return;
     encoding.ids.push_back(id);
     encoding.target.push_back(overlaps(target, begin, end, hint));
   };

@@ -32,7 +32,8 @@ struct BpeVocabulary {
   std::string chat_template;
 };
 
-// Throws BadData naming `where` for duplicate or impossible ids, merges of unknown tokens, missing bytes.
+// Throws BadData naming `where` for duplicate or impossible ids and merges of unknown tokens.
+// A byte without a token is dropped when encoding.
 std::unique_ptr<Tokenizer> make_byte_level_bpe(BpeVocabulary vocabulary, const std::string& where);
 
 // GPT-2's alphabet: printable bytes stand for themselves, the others are numbered from U+0100.
