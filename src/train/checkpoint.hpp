@@ -1,0 +1,44 @@
+// Training checkpoints: output_dir/checkpoint-N with model.safetensors (the trained parameters),
+// optimizer.safetensors (their moments) and trainer_state.json. A checkpoint is there wholly or not at all:
+// it is written under checkpoint-N.tmp, flushed, marked COMPLETE with its files' sizes, and only then
+// renamed.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.hpp"
+#include "train/adamw.hpp"
+
+namespace moellava {
+
+struct TrainState {
+  int64_t step = 0;
+  Json settings;  // settings_json
+  std::string data_hash;
+  Json log_history = Json::array();
+};
+Json state_json(const TrainState& state);
+
+// Writes checkpoint-N for state.step and removes all but the newest `keep`.
+void save_checkpoint(const std::filesystem::path& output_dir, const TrainState& state, AdamW& optimiser,
+                     int64_t keep);
+
+struct FoundCheckpoint {
+  std::filesystem::path path;
+  TrainState state;
+  std::vector<std::string> ignored;  // newer ones that are damaged or incomplete, and why
+};
+// The newest whole checkpoint, by step. Nothing when there is none at all; throws BadData when there are some
+// but none is whole: training never starts again from 0 by itself.
+std::optional<FoundCheckpoint> newest_checkpoint(const std::filesystem::path& output_dir);
+
+// Parameters and optimiser as they were. Throws BadData when the checkpoint holds others.
+void restore_checkpoint(const FoundCheckpoint& checkpoint, AdamW& optimiser);
+
+// Removes all but the newest `keep` checkpoints, and what an interrupted save left behind.
+void prune_checkpoints(const std::filesystem::path& output_dir, int64_t keep);
+
+}  // namespace moellava

@@ -1,0 +1,203 @@
+#include "train/run.hpp"
+
+#include <cstdio>
+
+#include "base/error.hpp"
+#include "base/file_io.hpp"
+#include "base/progress.hpp"
+#include "train/checkpoint.hpp"
+#include "train/output_folder.hpp"
+#include "train/stages.hpp"
+#include "train/stop_signal.hpp"
+#include "train/train_log.hpp"
+
+namespace moellava {
+
+namespace {
+
+void say(const std::string& text) {
+  std::fprintf(stderr, "%s\n", text.c_str());
+}
+
+// The checkpoint to go on from; refuses a folder that holds anything else.
+std::optional<FoundCheckpoint> find_start(const OutputFolder& output, const TrainSettings& settings) {
+  if (settings.overwrite_output_dir) output.clear();
+  const std::filesystem::path finished = output.path() / "trainer_state.json";
+  if (std::filesystem::exists(finished)) {
+    throw usage_error(
+        "--output_dir", "holds a finished run",
+        {.found = "\"" + printable(finished.string()) + "\"", .hint = "--overwrite_output_dir trains again"});
+  }
+  std::optional<FoundCheckpoint> found = newest_checkpoint(output.path());
+  if (!found) {
+    output.require_unused();
+    return std::nullopt;
+  }
+  for (const std::string& reason : found->ignored) say("ignored: " + reason);
+  const std::vector<std::string> differences =
+      settings_differences(found->state.settings, settings_json(settings));
+  if (!differences.empty()) {
+    std::string list;
+    for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
+    throw usage_error(found->path.string(), "belongs to a run with other settings",
+                      {.found = list, .hint = "--overwrite_output_dir starts from the beginning"});
+  }
+  return found;
+}
+
+Dataset read_data(const TrainSettings& settings, const LoadedModel& loaded) {
+  const ModelConfig& config = loaded.model->config();
+  const std::string& style = settings.version.empty() ? config.conversation : settings.version;
+  Dataset dataset = load_dataset(settings.data_path, {.tokenizer = loaded.tokenizer.get(),
+                                                      .style = &conversation_style(style),
+                                                      .image_folder = settings.image_folder,
+                                                      .max_length = settings.model_max_length,
+                                                      .vocab_size = config.decoder.vocab_size});
+  if (!dataset.pictures.empty() && !loaded.model->sees()) {
+    throw usage_error("--model_name_or_path", "the data has pictures but the model has no vision tower",
+                      {.expected = "--vision_tower, or the folder of a stage that had one"});
+  }
+  say(std::to_string(dataset.samples.size()) + " samples, " + std::to_string(dataset.pictures.size()) +
+      " pictures");
+  if (dataset.truncated > 0)
+    say(std::to_string(dataset.truncated) + " samples were cut to --model_max_length " +
+        std::to_string(settings.model_max_length) + " tokens");
+  if (dataset.duplicate_ids > 0)
+    say(std::to_string(dataset.duplicate_ids) + " samples have the id of another one");
+  return dataset;
+}
+
+BatchPlan make_plan(const TrainSettings& settings, const Dataset& dataset, const ModelConfig& config) {
+  std::vector<int64_t> lengths;
+  const int64_t tokens = config.vision ? config.vision->tokens() : 1;
+  for (const Sample& sample : dataset.samples) lengths.push_back(sample_length(sample, tokens));
+  return {settings.seed, std::move(lengths), settings.per_device_train_batch_size,
+          settings.gradient_accumulation_steps};
+}
+
+// The pictures that the steps will show: a short run need not look at all of them.
+std::vector<bool> pictures_shown(const BatchPlan& plan, const Dataset& dataset, int64_t total_steps) {
+  std::vector<bool> shown(dataset.pictures.size(), false);
+  for (int64_t step = 0; step < std::min(total_steps, plan.steps_per_epoch()); ++step) {
+    for (const Batch& batch : plan.micro_batches(step)) {
+      for (size_t sample : batch) {
+        for (size_t picture : dataset.samples[sample].pictures) shown[picture] = true;
+      }
+    }
+  }
+  return shown;
+}
+
+// Room for the checkpoints that are kept, one in the making, and the finished model.
+uint64_t disk_needed(MoeLlava& model, const std::vector<NamedParameter>& trainable, int64_t checkpoints) {
+  uint64_t trained = 0;
+  for (const NamedParameter& parameter : trainable)
+    trained += static_cast<uint64_t>(parameter.tensor.numel());
+  const auto all = static_cast<uint64_t>(count_parameters(model).total);
+  return sizeof(float) * (3 * trained * static_cast<uint64_t>(checkpoints + 1) + all);
+}
+
+class Run {
+ public:
+  Run(const TrainSettings& settings, const OutputFolder& output, Trainer& trainer, TrainState state)
+      : settings_(settings), output_(output), trainer_(trainer), state_(std::move(state)) {}
+
+  RunEnd loop(int64_t total_steps, int64_t steps_per_epoch) {
+    const StopSignal stop;
+    Progress progress("stage " + std::to_string(settings_.stage), total_steps, trainer_.steps_done());
+    ProgressNote note;
+    while (trainer_.steps_done() < total_steps) {
+      const StepReport report = trainer_.step();
+      state_.step = report.step;
+      const bool last = report.step == total_steps;
+      if (last || report.step % settings_.logging_steps == 0)
+        state_.log_history.push_back(log_entry(report, steps_per_epoch));
+      progress.update(report.step, note.update(report));
+      const bool stopping = stop.received() != 0 && !last;
+      if (stopping || (report.step % settings_.save_steps == 0 && !last)) save();
+      if (stopping) return stop.received() == SIGTERM ? RunEnd::Terminated : RunEnd::Interrupted;
+    }
+    return RunEnd::Finished;
+  }
+
+  // trainer_state.json comes last: with it the run is finished.
+  void finish(MoeLlava& model, const Tokenizer& tokenizer) {
+    save_model(model, tokenizer, output_.path());
+    prune_checkpoints(output_.path(), /*keep=*/1);
+    write_file_atomic(output_.path() / "trainer_state.json", state_json(state_).dump(1) + "\n");
+  }
+
+ private:
+  void save() { save_checkpoint(output_.path(), state_, trainer_.optimiser(), settings_.save_total_limit); }
+
+  const TrainSettings& settings_;
+  const OutputFolder& output_;
+  Trainer& trainer_;
+  TrainState state_;
+};
+
+TrainerOptions trainer_options(const TrainSettings& settings, int64_t total_steps) {
+  return {.schedule = {.kind = settings.lr_scheduler,
+                       .peak = settings.learning_rate,
+                       .warmup_steps = warmup_steps(settings.warmup_ratio, total_steps),
+                       .total_steps = total_steps},
+          .adamw = {.weight_decay = settings.weight_decay},
+          .max_grad_norm = settings.max_grad_norm,
+          .aux_loss_coef = settings.moe.aux_loss_coef,
+          .balance_gradient = !settings.moe.faithful_aux};
+}
+
+}  // namespace
+
+RunEnd train(const TrainSettings& settings) {
+  // 1. Where to.
+  const OutputFolder output(settings.output_dir);
+  const std::optional<FoundCheckpoint> start = find_start(output, settings);
+  prune_checkpoints(output.path(), settings.save_total_limit);
+
+  // 2. The model and the data.
+  const LoadedModel loaded = load_for_stage(settings);
+  MoeLlava& model = *loaded.model;
+  const Dataset dataset = read_data(settings, loaded);
+  TrainState state{.settings = settings_json(settings), .data_hash = dataset.hash};
+  if (start && start->state.data_hash != dataset.hash) {
+    throw usage_error(start->path.string(), "belongs to a run on other data",
+                      {.found = dataset.hash,
+                       .expected = start->state.data_hash,
+                       .hint = "--overwrite_output_dir starts from the beginning"});
+  }
+  std::vector<NamedParameter> trainable = select_trainable(model, settings);
+  output.require_space(disk_needed(model, trainable, settings.save_total_limit));
+
+  // 3. The plan, and what the tower sees of it.
+  const BatchPlan plan = make_plan(settings, dataset, model.config());
+  const int64_t total_steps =
+      settings.max_steps > 0 ? settings.max_steps : plan.steps(settings.num_train_epochs);
+  PreprocessConfig preprocess = model.config().preprocess;
+  preprocess.aspect_ratio = settings.aspect_ratio;
+  const PictureFeatures features =
+      compute_features(model, dataset, pictures_shown(plan, dataset, total_steps), preprocess);
+
+  // 4. The steps.
+  Trainer trainer(model, dataset, features, plan, std::move(trainable),
+                  trainer_options(settings, total_steps));
+  if (start) {
+    restore_checkpoint(*start, trainer.optimiser());
+    state = start->state;
+    say("resumed from " + start->path.string() + ": step " + std::to_string(state.step) + " of " +
+        std::to_string(total_steps));
+  }
+  Run run(settings, output, trainer, std::move(state));
+  const RunEnd end = run.loop(total_steps, plan.steps_per_epoch());
+
+  // 5. The result.
+  if (end == RunEnd::Finished) {
+    run.finish(model, *loaded.tokenizer);
+    say("model written to " + output.path().string());
+  } else {
+    say("stopped and saved: the same command goes on from here");
+  }
+  return end;
+}
+
+}  // namespace moellava

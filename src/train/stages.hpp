@@ -1,0 +1,34 @@
+// MoE-Tuning's stages, three rows of one table: what is trained, and where the weights come from.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/load.hpp"
+#include "train/adamw.hpp"
+#include "train/settings.hpp"
+
+namespace moellava {
+
+struct Stage {
+  int number;
+  std::string_view purpose;
+  std::string_view starts_from;
+  // Whether the parameter of this canonical name, spelled `family_name` in the family's files, is trained.
+  bool (*trains)(const std::string& name, const std::string& family_name, const MoeSettings& moe);
+};
+
+const Stage& stage_by_number(int number);  // 1, 2 or 3
+
+// The model that the stage starts from. Stage 3 turns a dense model into a sparse one, every expert a copy of
+// its layer's feed-forward.
+LoadedModel load_for_stage(const TrainSettings& settings);
+
+// Turns gradients on for the stage's parameters, off for all others, and returns the former.
+std::vector<NamedParameter> select_trainable(MoeLlava& model, const TrainSettings& settings);
+
+// The `moe` dict that the flags describe for a decoder of so many layers; throws Usage naming the flag.
+MoeConfig moe_config(const MoeSettings& moe, int64_t decoder_layers);
+
+}  // namespace moellava

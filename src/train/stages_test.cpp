@@ -1,0 +1,105 @@
+#include "train/stages.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/error.hpp"
+#include "tests/train_tiny_model.hpp"
+
+namespace moellava {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::set<std::string> names_of(const std::vector<NamedParameter>& parameters) {
+  std::set<std::string> names;
+  for (const NamedParameter& parameter : parameters) names.insert(parameter.name);
+  return names;
+}
+
+const std::set<std::string> kProjector = {
+    "model.mm_projector.image_spatial_proj.0.weight", "model.mm_projector.image_spatial_proj.0.bias",
+    "model.mm_projector.image_spatial_proj.2.weight", "model.mm_projector.image_spatial_proj.2.bias"};
+
+TEST(Stages, Stage1TrainsTheProjectorOnly) {
+  const auto model = testing::tiny_model(/*sparse=*/false);
+  EXPECT_EQ(names_of(select_trainable(*model, default_settings(1))), kProjector);
+}
+
+TEST(Stages, Stage2TrainsEverythingButTheTower) {
+  const auto model = testing::tiny_model(/*sparse=*/false);
+  std::set<std::string> expected = kProjector;
+  expected.insert({"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"});
+  for (const std::string layer : {"0", "1", "2", "3"}) {
+    for (const std::string part :
+         {"input_layernorm", "post_attention_layernorm", "self_attn.q_proj", "self_attn.k_proj",
+          "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+      expected.insert("model.layers." + layer + "." + part + ".weight");
+    }
+  }
+  EXPECT_EQ(names_of(select_trainable(*model, default_settings(2))), expected);
+}
+
+TEST(Stages, Stage3TrainsTheFeedForwardsOfAllLayersTheRoutersAndTheProjector) {
+  const auto model = testing::tiny_model(/*sparse=*/true);
+  std::set<std::string> expected = kProjector;
+  for (const std::string part : {"gate_proj", "up_proj", "down_proj"}) {
+    for (const std::string layer : {"1", "3"})
+      expected.insert("model.layers." + layer + ".mlp." + part + ".weight");
+    for (const std::string layer : {"0", "2"}) {
+      const std::string moe = "model.layers." + layer + ".mlp.deepspeed_moe.";
+      expected.insert(moe + "gate.wg.weight");
+      for (const std::string expert : {"0", "1", "2", "3"})
+        expected.insert(moe + "experts.deepspeed_experts." + expert + "." + part + ".weight");
+    }
+  }
+  EXPECT_EQ(names_of(select_trainable(*model, default_settings(3))), expected);
+}
+
+TEST(Stages, ModulesMayBeNamedAsTheFamilyNamesThem) {
+  ModelConfig config = testing::tiny_config(/*sparse=*/true);
+  config.family = "phi";
+  config.decoder.gated_mlp = false;
+  config.decoder.mlp_bias = true;
+  MoeLlava model(config);
+  TrainSettings settings = default_settings(3);
+  const std::set<std::string> canonical = names_of(select_trainable(model, settings));
+  settings.moe.train_modules = {"fc1", "fc2", "wg"};
+  EXPECT_EQ(names_of(select_trainable(model, settings)), canonical);
+  EXPECT_EQ(canonical.count("model.layers.0.mlp.deepspeed_moe.experts.deepspeed_experts.3.up_proj.bias"), 1u);
+  for (const std::string& name : canonical) EXPECT_EQ(name.find("image_tower"), std::string::npos) << name;
+}
+
+TEST(Stages, OnlyTheTrainedRequireGradients) {
+  const auto model = testing::tiny_model(/*sparse=*/true);
+  select_trainable(*model, default_settings(2));
+  const std::set<std::string> trained = names_of(select_trainable(*model, default_settings(3)));
+  model->visit([&](const std::string& name, at::Tensor& tensor) {
+    EXPECT_EQ(tensor.requires_grad(), trained.count(name) == 1) << name;
+  });
+}
+
+TEST(Stages, MoeFlagsAreCheckedAgainstTheModel) {
+  MoeSettings moe;
+  EXPECT_EQ(moe_config(moe, 5).layers, (std::vector<int64_t>{0, 2, 4}));
+  moe.layers = {3, 1, 3};
+  EXPECT_EQ(moe_config(moe, 4).layers, (std::vector<int64_t>{1, 3}));
+  EXPECT_EQ(moe_config(moe, 4).experts, (std::vector<int64_t>{4, 4}));
+  auto message = [](const MoeSettings& bad, int64_t layers) -> std::string {
+    try {
+      moe_config(bad, layers);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::Usage);
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_THAT(message(moe, 3), HasSubstr("--moe_layers_idx: no such layer: found 3, expected 0 to 2"));
+  moe.top_k_experts = 5;
+  EXPECT_THAT(message(moe, 4), HasSubstr("--top_k_experts: more than there are experts: found 5"));
+}
+
+}  // namespace
+}  // namespace moellava

@@ -1,0 +1,234 @@
+#include "train/trainer.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <filesystem>
+
+#include "base/error.hpp"
+#include "tests/train_tiny_model.hpp"
+#include "train/checkpoint.hpp"
+#include "train/loss.hpp"
+#include "train/stages.hpp"
+
+namespace moellava {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// A trainer and everything it refers to.
+struct Bench {
+  std::unique_ptr<MoeLlava> model;
+  Dataset dataset;
+  PictureFeatures features;
+  std::unique_ptr<Trainer> trainer;
+
+  Bench(int stage, double peak, size_t samples = 12, int64_t micro_batch = 4, int64_t accumulation = 1)
+      : model(testing::tiny_model(/*sparse=*/stage == 3)),
+        dataset(testing::tiny_dataset(samples)),
+        features(testing::tiny_features(dataset)) {
+    std::vector<int64_t> lengths;
+    for (const Sample& sample : dataset.samples) lengths.push_back(sample_length(sample, 4));
+    trainer = std::make_unique<Trainer>(
+        *model, dataset, features, BatchPlan(42, lengths, micro_batch, accumulation),
+        select_trainable(*model, default_settings(stage)),
+        TrainerOptions{.schedule = {.kind = ScheduleKind::Constant, .peak = peak, .total_steps = 100},
+                       .adamw = {},
+                       .max_grad_norm = 0,
+                       .aux_loss_coef = 0.01,
+                       .balance_gradient = true});
+  }
+
+  std::vector<std::pair<std::string, at::Tensor>> snapshot() const {
+    std::vector<std::pair<std::string, at::Tensor>> tensors;
+    model->visit([&](const std::string& name, at::Tensor& tensor) {
+      tensors.emplace_back(name, tensor.detach().clone());
+    });
+    return tensors;
+  }
+};
+
+void expect_equal_bits(const Bench& a, const Bench& b) {
+  const auto left = a.snapshot();
+  const auto right = b.snapshot();
+  for (size_t i = 0; i < left.size(); ++i)
+    EXPECT_TRUE(left[i].second.equal(right[i].second)) << left[i].first;
+}
+
+TEST(Trainer, EveryStageLearns) {
+  for (int stage : {1, 2, 3}) {
+    Bench bench(stage, 1e-2);
+    const int64_t epoch = 3;
+    double first = 0, last = 0;
+    for (int64_t step = 0; step < 10 * epoch; ++step) {
+      const double loss = bench.trainer->step().loss;
+      if (step < epoch) first += loss;
+      if (step >= 9 * epoch) last += loss;
+    }
+    EXPECT_LT(last, first) << "stage " << stage;
+  }
+}
+
+TEST(Trainer, FrozenParametersKeepEveryBitAndTrainedOnesMove) {
+  for (int stage : {1, 2, 3}) {
+    Bench bench(stage, 1e-3);
+    const auto before = bench.snapshot();
+    for (int step = 0; step < 3; ++step) bench.trainer->step();
+    const auto after = bench.snapshot();
+    size_t i = 0;
+    bench.model->visit([&](const std::string& name, at::Tensor& tensor) {
+      EXPECT_EQ(before[i].second.equal(after[i].second), !tensor.requires_grad()) << stage << " " << name;
+      ++i;
+    });
+  }
+}
+
+TEST(Trainer, TheReportAddsUp) {
+  Bench bench(3, 1e-3);
+  const StepReport report = bench.trainer->step();
+  EXPECT_EQ(report.step, 1);
+  EXPECT_EQ(report.learning_rate, 1e-3);
+  EXPECT_GT(report.grad_norm, 0);
+  ASSERT_EQ(report.expert_choices.size(), 2u);
+  // Two choices for every position of the padded batch, which has at least the real ones.
+  for (const auto& choices : report.expert_choices) {
+    int64_t all = 0;
+    for (int64_t count : choices) all += count;
+    EXPECT_EQ(all % 8, 0);
+    EXPECT_GE(all, 2 * report.tokens);
+  }
+  EXPECT_GE(report.aux_loss, 1.9);  // at its best 1 a layer
+}
+
+TEST(Trainer, MicroBatchesAreAveraged) {
+  Bench together(2, 0, 2, 1, 2);
+  const StepReport mean = together.trainer->step();
+  Bench apart(2, 0, 2, 1, 1);
+  const StepReport a = apart.trainer->step();
+  const StepReport b = apart.trainer->step();
+  EXPECT_NEAR(mean.loss, (a.loss + b.loss) / 2, 1e-6);
+  EXPECT_EQ(mean.tokens, a.tokens + b.tokens);
+  EXPECT_LT(mean.grad_norm, std::max(a.grad_norm, b.grad_norm));
+}
+
+// The loss of the whole tiny dataset in one batch, and where its rows were routed.
+struct Evaluation {
+  double loss;
+  std::vector<at::Tensor> experts;
+};
+at::Tensor whole_loss(const Bench& bench, DecoderOutput& output) {
+  std::vector<SampleIds> samples;
+  std::vector<size_t> pictures;
+  for (const Sample& sample : bench.dataset.samples) {
+    samples.push_back(sample.tokens);
+    pictures.insert(pictures.end(), sample.pictures.begin(), sample.pictures.end());
+  }
+  const Decoder& decoder = bench.model->decoder();
+  const Spliced spliced = splice(decoder, samples, bench.model->project(bench.features.gather(pictures)));
+  DecoderRun run;
+  run.moe.training = true;
+  output = decoder.forward(spliced.embeddings, run);
+  return cross_entropy(decoder, output.hidden, target_rows(spliced.labels)) + 0.5 * output.balance_loss;
+}
+Evaluation evaluate(const Bench& bench) {
+  const at::NoGradGuard no_grad;
+  DecoderOutput output;
+  Evaluation evaluation{.loss = whole_loss(bench, output).item<double>(), .experts = {}};
+  for (const Routing& routing : output.routing) evaluation.experts.push_back(routing.slot);
+  return evaluation;
+}
+
+// Every trained tensor by itself, along a random direction: (L(p + h d) - L(p - h d)) / 2h = <gradient, d>.
+// The loss jumps where a token changes its expert, so directions that reroute are stepped over.
+TEST(Trainer, GradientsMatchFiniteDifferences) {
+  Bench bench(3, 0);
+  DecoderOutput output;
+  torch::autograd::backward({whole_loss(bench, output)}, {});
+  const Evaluation here = evaluate(bench);
+  int checked = 0;
+  uint64_t stream = 0;
+  for (const NamedParameter& parameter : bench.trainer->optimiser().parameters()) {
+    ASSERT_TRUE(parameter.tensor.grad().defined()) << parameter.name;
+    const at::NoGradGuard no_grad;
+    at::Tensor direction = at::empty_like(parameter.tensor.detach());
+    fill_uniform(direction, 1.0, 77, ++stream);
+    // Mostly along the gradient, so that the difference stands out of the rounding.
+    const at::Tensor gradient = parameter.tensor.grad();
+    direction = direction / direction.norm() + gradient / gradient.norm();
+    const auto slope = (gradient * direction).sum().item<double>();
+    const double h = std::min(2e-2, 5e-3 / std::abs(slope));
+    const at::Tensor start = parameter.tensor.detach().clone();
+    parameter.tensor.detach().copy_(start + h * direction);
+    const Evaluation up = evaluate(bench);
+    parameter.tensor.detach().copy_(start - h * direction);
+    const Evaluation down = evaluate(bench);
+    parameter.tensor.detach().copy_(start);
+    bool rerouted = false;
+    for (size_t layer = 0; layer < here.experts.size(); ++layer)
+      rerouted = rerouted || !up.experts[layer].equal(here.experts[layer]) ||
+                 !down.experts[layer].equal(here.experts[layer]);
+    if (rerouted) continue;
+    EXPECT_NEAR((up.loss - down.loss) / (2 * h), slope, 2e-2 * std::abs(slope) + 2e-5) << parameter.name;
+    ++checked;
+  }
+  EXPECT_GE(checked, 20) << "too many directions rerouted";
+}
+
+TEST(Trainer, WithoutBalanceGradientTheRouterLearnsFromTheTextAlone) {
+  Bench bench(3, 0);
+  DecoderOutput output;
+  const at::Tensor loss = whole_loss(bench, output);
+  EXPECT_TRUE(output.balance_loss.requires_grad());
+  DecoderRun run;
+  run.moe.training = true;
+  run.moe.balance_gradient = false;
+  at::Tensor embeddings = at::empty({1, 6, 16});
+  fill_uniform(embeddings, 1.0, 3, 3);
+  EXPECT_FALSE(bench.model->decoder().forward(embeddings, run).balance_loss.requires_grad());
+}
+
+TEST(Trainer, AResumedRunEndsWithTheSameBits) {
+  const fs::path folder = fs::path(::testing::TempDir()) / "trainer_resume";
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (int stage : {2, 3}) {
+    Bench whole(stage, 1e-2);
+    for (int step = 0; step < 7; ++step) whole.trainer->step();
+
+    Bench first(stage, 1e-2);
+    for (int step = 0; step < 4; ++step) first.trainer->step();
+    save_checkpoint(folder, {.step = 4, .settings = {{"stage", stage}}, .data_hash = "h"},
+                    first.trainer->optimiser(), 2);
+    Bench second(stage, 1e-2);
+    restore_checkpoint(*newest_checkpoint(folder), second.trainer->optimiser());
+    EXPECT_EQ(second.trainer->steps_done(), 4);
+    for (int step = 4; step < 7; ++step) second.trainer->step();
+    expect_equal_bits(whole, second);
+    fs::remove_all(folder / "checkpoint-4");
+  }
+}
+
+TEST(Trainer, ALossThatIsNotFiniteNamesStepAndSamplesAndChangesNothing) {
+  Bench bench(2, 1e-2, 3, 3);
+  bench.trainer->step();
+  at::Tensor norm = bench.model->decoder().layers()[1].input_layernorm.weight;
+  norm.detach()[0] = INFINITY;
+  const auto before = bench.snapshot();
+  try {
+    bench.trainer->step();
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::BadData);
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("step 2: the loss is not finite"), HasSubstr("samples s0, s1, s2")));
+  }
+  EXPECT_EQ(bench.trainer->steps_done(), 1);
+  const auto after = bench.snapshot();
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(before[i].second.equal(after[i].second));
+}
+
+}  // namespace
+}  // namespace moellava

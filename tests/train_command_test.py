@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""`moe-llava train` from outside: a run, SIGTERM and going on, and what it refuses.
+Usage: train_command_test.py MOE_LLAVA"""
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from train_tiny_folder import train_arguments, write_all
+
+PROGRAM = None
+
+
+class TrainCommand(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.temporary.name)
+        write_all(cls.folder)
+        cls.whole = cls.folder / "whole"
+        done = cls.run_train(cls.whole)
+        assert done.returncode == 0, done.stderr
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    @classmethod
+    def arguments(cls, output, *extra):
+        return train_arguments(PROGRAM, cls.folder, output, *extra)
+
+    @classmethod
+    def run_train(cls, output, *extra):
+        return subprocess.run(cls.arguments(output, *extra), capture_output=True, text=True)
+
+    def refused(self, code, expected, output, *extra):
+        done = self.run_train(output, *extra)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertIn(expected, done.stderr)
+
+    def test_a_run_leaves_a_model_and_its_history(self):
+        names = {path.name for path in self.whole.iterdir()}
+        self.assertLessEqual({"config.json", "model.safetensors", "tokenizer.json", "trainer_state.json"}, names)
+        self.assertEqual(sorted(name for name in names if name.startswith((".", "checkpoint"))), ["checkpoint-36"])
+        self.assertEqual(json.loads((self.whole / "config.json").read_text())["moe"]["num_experts"], [3])
+        history = json.loads((self.whole / "trainer_state.json").read_text())["log_history"]
+        self.assertEqual([entry["step"] for entry in history], list(range(1, 41)))
+        self.assertLess(sum(e["loss"] for e in history[-7:]), sum(e["loss"] for e in history[:7]))
+        self.assertEqual(history[0]["learning_rate"], 0)  # warm-up
+        for entry in history:
+            self.assertAlmostEqual(sum(entry["expert_load"][0]), 1)
+            self.assertGreater(entry["aux_loss"], 0.9)
+
+    def stopped(self, output, number):
+        """Sends a signal once the run has taken a few steps."""
+        run = subprocess.Popen(self.arguments(output, "--save_steps", "1000", "--max_steps", "100000"),
+                               stderr=subprocess.PIPE, text=True)
+        while not (output / ".train.lock").exists():
+            time.sleep(0.01)
+        time.sleep(2)
+        run.send_signal(number)
+        return run.wait(), run.stderr.read()
+
+    def test_sigterm_saves_and_the_same_command_goes_on(self):
+        output = self.folder / "terminated"
+        code, text = self.stopped(output, signal.SIGTERM)
+        self.assertEqual(code, 0, text)
+        self.assertIn("stopped and saved", text)
+        checkpoints = [path for path in output.iterdir() if path.name.startswith("checkpoint-")]
+        self.assertEqual(len(checkpoints), 1)
+        self.assertTrue((checkpoints[0] / "COMPLETE").exists())
+        # Other settings are named one by one.
+        self.refused(2, "learning_rate: 0.001, now 0.1", output, "--max_steps", "100000", "--learning_rate", "0.1")
+
+    def test_ctrl_c_ends_as_a_signal(self):
+        code, text = self.stopped(self.folder / "interrupted", signal.SIGINT)
+        self.assertEqual(code, -signal.SIGINT, text)
+        self.assertIn("stopped and saved", text)
+
+    def test_a_finished_run_is_not_overwritten_unasked(self):
+        self.refused(2, "holds a finished run", self.whole)
+        before = (self.whole / "model.safetensors").read_bytes()
+        done = self.run_train(self.whole, "--overwrite_output_dir")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((self.whole / "model.safetensors").read_bytes(), before)  # the same seed
+
+    def test_changed_data_is_not_resumed(self):
+        output = self.folder / "changed"
+        run = subprocess.Popen(self.arguments(output, "--max_steps", "100000"), stderr=subprocess.DEVNULL)
+        while not (output / "checkpoint-4" / "COMPLETE").exists() and run.poll() is None:
+            time.sleep(0.01)
+        run.kill()
+        run.wait()
+        data = self.folder / "data.json"
+        text = data.read_text()
+        data.write_text(text.replace("It is number 3.", "It is number 4."))
+        try:
+            self.refused(2, "belongs to a run on other data", output, "--max_steps", "100000")
+        finally:
+            data.write_text(text)
+
+    def test_every_stage_runs_after_the_other(self):
+        common = ["--data_path", str(self.folder / "data.json"), "--image_folder", str(self.folder / "images"),
+                  "--max_steps", "2", "--threads", "1"]
+        model = self.folder / "model"
+        for stage in ("1", "2", "3"):
+            output = self.folder / f"stage{stage}"
+            done = subprocess.run([PROGRAM, "train", "--stage", stage, "--model_name_or_path", model, "--output_dir",
+                                   output, *common], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            model = output
+
+    def test_bad_values_name_flag_value_and_range(self):
+        output = self.folder / "never"
+        for flag, value, expected in (
+                ("--learning_rate", "abc", "a number from 0 to 10"), ("--learning_rate", "nan", "a number from 0 to 10"),
+                ("--learning_rate", "1e999", "a number from 0 to 10"), ("--learning_rate", "-1", "a number from 0 to 10"),
+                ("--per_device_train_batch_size", "0", "an integer from 1 to 65536"),
+                ("--per_device_train_batch_size", "99999999999", "an integer from 1 to 65536"),
+                ("--num_experts", "1.5", "an integer from 1 to 256"), ("--capacity_factor", "0", "a number from"),
+                ("--threads", "0", "an integer from 1 to 1024"), ("--threads", "10000", "an integer from 1 to 1024"),
+                ("--moe_enable", "maybe", "True or False"), ("--lr_scheduler_type", "linear", "cosine or constant"),
+                ("--image_aspect_ratio", "wide", "pad or square"), ("--save_total_limit", "1", "from 2 to 1000"),
+                ("--moe_mode", "odd", "sparse, dense, first_half or second_half"),
+                ("--moe_layers_idx", "40", "0 to 1"), ("--top_k_experts", "4", "at most --num_experts 3"),
+                ("--stage", "4", "an integer from 1 to 3"), ("--version", "nobody", "plain")):
+            done = self.run_train(output, flag, value)
+            self.assertEqual(done.returncode, 2, f"{flag} {value}: {done.stderr}")
+            self.assertIn(flag, done.stderr)
+            self.assertIn(value, done.stderr)
+            self.assertIn(expected, done.stderr)
+        self.refused(2, "only for stage 3", output, "--stage", "2")
+
+    def test_bad_data_stops_the_run(self):
+        bad = self.folder / "bad.json"
+        bad.write_text('[{"id": "x", "conversations": [{"from": "human", "value": "<image>"}]}]')
+        self.refused(3, 'record 0, id "x": wrong number of <image> markers', self.folder / "bad", "--data_path", str(bad))
+
+
+if __name__ == "__main__":
+    PROGRAM = pathlib.Path(sys.argv.pop(1)).resolve()
+    unittest.main()

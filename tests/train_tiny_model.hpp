@@ -1,0 +1,126 @@
+// A model small enough to train in a test, and a tokenizer of bytes.
+#pragma once
+
+#include <ATen/core/grad_mode.h>
+
+#include <memory>
+
+#include "base/random.hpp"
+#include "model/moe_llava.hpp"
+#include "nn/linear.hpp"
+#include "text/tokenizer.hpp"
+#include "train/dataset.hpp"
+#include "train/features.hpp"
+
+namespace moellava::testing {
+
+// Ids 0..255 are bytes, 256 is the end of text. Trusted "<|endoftext|>" and "</s>" are one token.
+class ByteTokenizer : public Tokenizer {
+ public:
+  static constexpr int32_t kEnd = 256;
+
+  ByteTokenizer() { eos_id = kEnd; }
+  Encoding encode(std::span<const TextPiece> pieces) const override {
+    Encoding encoding;
+    for (const TextPiece& piece : pieces) {
+      std::string_view rest = piece.text;
+      while (!rest.empty()) {
+        int32_t id = static_cast<unsigned char>(rest[0]);
+        size_t length = 1;
+        for (std::string_view end : {"<|endoftext|>", "</s>", "<|im_end|>"}) {
+          if (piece.trusted && rest.starts_with(end)) {
+            id = kEnd;
+            length = end.size();
+          }
+        }
+        encoding.ids.push_back(id);
+        encoding.target.push_back(piece.target);
+        rest.remove_prefix(length);
+      }
+    }
+    return encoding;
+  }
+  std::string token_bytes(int32_t id) const override {
+    return id == kEnd ? "<|endoftext|>" : std::string(1, static_cast<char>(id));
+  }
+  bool is_special(int32_t id) const override { return id == kEnd; }
+  int32_t size() const override { return kEnd + 1; }
+  std::optional<int32_t> id_of(std::string_view token) const override {
+    if (token.size() == 1) return static_cast<unsigned char>(token[0]);
+    return token == "<|endoftext|>" ? std::optional(kEnd) : std::nullopt;
+  }
+  void save(const std::filesystem::path&) const override {}
+};
+
+// 4 layers of width 16, a CLIP tower of width 8 over 16-pixel pictures: 4 visual tokens.
+inline ModelConfig tiny_config(bool sparse) {
+  ModelConfig config;
+  config.family = "llama";
+  config.decoder = {
+      .vocab_size = 260, .hidden_size = 16, .intermediate_size = 24, .layers = 4, .heads = 2, .kv_heads = 1};
+  if (sparse) {
+    config.moe.layers = {0, 2};
+    config.moe.experts = {4, 4};
+    config.moe.capacity_factor = 1.5;
+  }
+  VisionConfig vision;
+  vision.hidden_size = 8;
+  vision.intermediate_size = 16;
+  vision.layers = 2;
+  vision.heads = 2;
+  vision.image_size = 16;
+  vision.patch_size = 8;
+  config.vision = vision;
+  config.preprocess.size = 16;
+  return config;
+}
+
+// Norm weights 1, biases 0, everything else uniform.
+inline std::unique_ptr<MoeLlava> tiny_model(bool sparse, double bound = 0.3, uint64_t seed = 1) {
+  const at::NoGradGuard no_grad;
+  auto model = std::make_unique<MoeLlava>(tiny_config(sparse));
+  uint64_t stream = 0;
+  model->visit([&](const std::string& name, at::Tensor& tensor) {
+    ++stream;
+    if (tensor.dim() >= 2) {
+      fill_uniform(tensor, bound, seed, stream);
+    } else {
+      tensor.fill_(name.ends_with("bias") ? 0.0 : 1.0);
+    }
+  });
+  return model;
+}
+
+// `count` samples of different lengths; every third is text only. Picture p belongs to sample p.
+inline Dataset tiny_dataset(size_t count) {
+  Dataset dataset;
+  for (size_t i = 0; i < count; ++i) {
+    Sample sample{.id = "s" + std::to_string(i), .tokens = {}, .pictures = {}};
+    auto add = [&](int32_t id, bool target) {
+      sample.tokens.ids.push_back(id);
+      sample.tokens.labels.push_back(target ? id : kIgnoreLabel);
+    };
+    if (i % 3 != 2) {
+      add(kImageTokenId, false);
+      sample.pictures.push_back(dataset.pictures.size());
+      dataset.pictures.push_back({});
+    }
+    const size_t words = 3 + random_bits(7, i, 0) % 9;
+    for (size_t w = 0; w < words; ++w)
+      add(static_cast<int32_t>(random_bits(7, i, w + 1) % 256), w >= words / 2);
+    add(ByteTokenizer::kEnd, true);
+    dataset.samples.push_back(std::move(sample));
+  }
+  return dataset;
+}
+
+inline PictureFeatures tiny_features(const Dataset& dataset) {
+  const auto count = static_cast<int64_t>(dataset.pictures.size());
+  at::Tensor features = at::empty({count, 4, 8});
+  fill_uniform(features, 1.0, 11, 0);
+  std::vector<int64_t> rows;
+  for (int64_t i = 0; i < count; ++i) rows.push_back(i);
+  return {features, rows};
+}
+
+}  // namespace moellava::testing
