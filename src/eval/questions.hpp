@@ -1,0 +1,25 @@
+// Question files: JSON lines as LLaVA's evaluation writes them, one question a line:
+//   {"question_id": 7, "image": "a.png", "text": "Is there a dog?", "category": "presence", "answer": "no"}
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/json.hpp"
+
+namespace moellava {
+
+struct Question {
+  Json id;               // integer or string, written back as it came; need not be unique (TextVQA's is not)
+  std::string image;     // path below the image folder, "" for a question without a picture
+  std::string text;      // without the "<image>" marker
+  std::string category;  // "" when the file has none
+  std::string answer;    // the truth, "" when the file has none
+  std::string where;     // "file:line", for errors
+};
+
+// Throws BadData naming file, line and field; Limit for a file above 1 GiB or a line above 1 MiB.
+std::vector<Question> read_questions(const std::filesystem::path& path);
+
+}  // namespace moellava

@@ -1,0 +1,217 @@
+#include "eval/report.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/string_printf.hpp"
+
+namespace moellava {
+
+namespace {
+
+constexpr int64_t kMost = int64_t{1} << 50;  // a bound for every count in a result file
+
+Json tally_json(const Tally& tally) {
+  return {{"questions", tally.questions},
+          {"correct", tally.correct},
+          {"accuracy", tally.accuracy()},
+          {"majority", tally.majority()},
+          {"majority_correct", tally.majority_correct},
+          {"majority_answer", tally.majority_answer}};
+}
+
+// Counts are what is read; the shares beside them are for people and scripts.
+Tally read_tally(const std::string& category, const JsonObject& json) {
+  Tally tally{.category = category, .majority_answer = json.string_or("majority_answer", "")};
+  tally.questions = json.integer("questions", 0, kMost);
+  tally.correct = json.integer("correct", 0, tally.questions);
+  tally.majority_correct = json.integer("majority_correct", 0, tally.questions);
+  return tally;
+}
+
+std::string percent(double share) {
+  return string_printf("%.1f %%", 100 * share);
+}
+
+// 134515008 -> "134.5 M"
+std::string count_text(int64_t number) {
+  const auto value = static_cast<double>(number);
+  if (number >= 1'000'000'000) return string_printf("%.2f B", value / 1e9);
+  if (number >= 1'000'000) return string_printf("%.1f M", value / 1e6);
+  return std::to_string(number);
+}
+
+using Row = std::vector<std::string>;
+
+// A label may hold anything; in a table it may not open a column or a line.
+std::string cell(const std::string& label) {
+  std::string text;
+  for (char c : printable(label)) text.append(c == '|' ? "\\" : "").push_back(c);
+  return text;
+}
+
+// Characters, not bytes, so that "größer" lines up.
+size_t text_width(const std::string& text) {
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+std::string padded(const std::string& text, size_t width, bool right) {
+  const std::string space(width - std::min(width, text_width(text)), ' ');
+  return right ? space + text : text + space;
+}
+
+// The first column to the left, the others to the right.
+std::string aligned(const std::vector<Row>& rows, bool markdown) {
+  std::vector<size_t> widths(rows[0].size(), 3);
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], text_width(row[i]));
+  }
+  std::string text;
+  for (size_t r = 0; r < rows.size(); ++r) {
+    std::string line;
+    for (size_t i = 0; i < widths.size(); ++i) {
+      line += markdown ? "| " : (i == 0 ? "" : "  ");
+      line += padded(rows[r][i], widths[i], i > 0) + (markdown ? " " : "");
+    }
+    text += line + (markdown ? "|\n" : "\n");
+    if (r > 0) continue;
+    for (size_t i = 0; i < widths.size(); ++i) {
+      const std::string rule(widths[i], '-');
+      if (markdown) {
+        text += i == 0 ? "|-" + rule + "-" : "|-" + rule + ":";
+      } else {
+        text += (i == 0 ? "" : "  ") + rule;
+      }
+    }
+    text += markdown ? "|\n" : "\n";
+  }
+  return text;
+}
+
+const Tally* find_category(const EvalResult& result, const std::string& category) {
+  for (const Tally& tally : result.scores.categories) {
+    if (tally.category == category) return &tally;
+  }
+  return nullptr;
+}
+
+// Categories of all results, in order of first appearance.
+std::vector<std::string> categories_of(std::span<const EvalResult> results) {
+  std::vector<std::string> names;
+  for (const EvalResult& result : results) {
+    for (const Tally& tally : result.scores.categories) {
+      if (std::find(names.begin(), names.end(), tally.category) == names.end())
+        names.push_back(tally.category);
+    }
+  }
+  return names;
+}
+
+template <typename CellOf>
+Row row_of(const std::string& name, std::span<const EvalResult> results, const CellOf& cell_of) {
+  Row row{name};
+  for (const EvalResult& result : results) row.push_back(cell_of(result));
+  return row;
+}
+
+}  // namespace
+
+Json result_json(const EvalResult& result) {
+  const Scores& scores = result.scores;
+  Json categories = Json::object();
+  for (const Tally& tally : scores.categories) categories[tally.category] = tally_json(tally);
+  return {{"model", result.model},
+          {"task", result.task},
+          {"question_file", result.questions},
+          {"blank_images", result.blank_images},
+          {"image_size", result.image_size},
+          {"parameters",
+           {{"total", result.parameters.total},
+            {"active", result.parameters.active},
+            {"decoder_total", result.parameters.decoder_total},
+            {"decoder_active", result.parameters.decoder_active}}},
+          {"seconds", result.seconds},
+          {"overall", tally_json(scores.overall)},
+          {"categories", std::move(categories)},
+          {"yes_no_questions", scores.yes_no_questions},
+          {"yes_no_unclear", scores.yes_no_unclear},
+          {"yes_ratio", scores.yes_ratio ? Json(*scores.yes_ratio) : Json()}};
+}
+
+EvalResult read_result(const std::filesystem::path& path) {
+  const Json file = read_json(path);
+  const JsonObject json(file, path.string());
+  EvalResult result{.model = json.string("model"),
+                    .task = json.string("task"),
+                    .questions = json.string("question_file"),
+                    .blank_images = json.boolean_or("blank_images", false),
+                    .image_size = json.integer("image_size", 0, 1 << 20),
+                    .parameters = {},
+                    .seconds = json.number("seconds"),
+                    .scores = {}};
+  const JsonObject parameters = json.object("parameters");
+  result.parameters = {.total = parameters.integer("total", 0, kMost),
+                       .active = parameters.integer("active", 0, kMost),
+                       .decoder_total = parameters.integer("decoder_total", 0, kMost),
+                       .decoder_active = parameters.integer("decoder_active", 0, kMost)};
+  Scores& scores = result.scores;
+  scores.overall = read_tally("overall", json.object("overall"));
+  const JsonObject categories = json.object("categories");
+  for (const auto& item : categories.raw().items())
+    scores.categories.push_back(read_tally(item.key(), categories.object(item.key())));
+  scores.yes_no_questions = json.integer("yes_no_questions", 0, kMost);
+  scores.yes_no_unclear = json.integer("yes_no_unclear", 0, scores.yes_no_questions);
+  if (json.has("yes_ratio")) scores.yes_ratio = json.number("yes_ratio");
+  return result;
+}
+
+std::string result_table(const EvalResult& result) {
+  const Scores& scores = result.scores;
+  std::vector<Row> rows{{"category", "questions", "accuracy", "majority", "most frequent"}};
+  for (const Tally& tally : scores.categories) {
+    rows.push_back({cell(tally.category), std::to_string(tally.questions), percent(tally.accuracy()),
+                    percent(tally.majority()), cell(tally.majority_answer)});
+  }
+  rows.push_back({"overall", std::to_string(scores.overall.questions), percent(scores.overall.accuracy()),
+                  percent(scores.overall.majority()), ""});
+  std::string text = aligned(rows, /*markdown=*/false);
+  if (scores.yes_ratio) {
+    text += "\nyes ratio " + percent(*scores.yes_ratio) + " of " + std::to_string(scores.yes_no_questions) +
+            " yes/no questions, " + std::to_string(scores.yes_no_unclear) + " answered with neither\n";
+  }
+  const std::string size =
+      result.image_size > 0 ? "pictures " + std::to_string(result.image_size) + " px" : "text only";
+  return text + "parameters " + count_text(result.parameters.total) + " total, " +
+         count_text(result.parameters.active) + " active; " + size +
+         (result.blank_images ? ", every one blanked" : "") + "\n";
+}
+
+std::string comparison_table(std::span<const EvalResult> results, std::span<const std::string> labels) {
+  if (labels.size() != results.size()) {
+    throw usage_error("--labels", "not one for each result",
+                      {.found = std::to_string(labels.size()), .expected = std::to_string(results.size())});
+  }
+  std::vector<Row> rows{{""}};
+  for (const std::string& label : labels) rows[0].push_back(cell(label));
+  using R = const EvalResult&;
+  rows.push_back(
+      row_of("**overall**", results, [](R r) { return "**" + percent(r.scores.overall.accuracy()) + "**"; }));
+  for (const std::string& category : categories_of(results)) {
+    rows.push_back(row_of(cell(category), results, [&](R r) {
+      const Tally* tally = find_category(r, category);
+      return tally != nullptr ? percent(tally->accuracy()) : "-";
+    }));
+  }
+  rows.push_back(
+      row_of("majority answer", results, [](R r) { return percent(r.scores.overall.majority()); }));
+  rows.push_back(row_of("yes ratio", results,
+                        [](R r) { return r.scores.yes_ratio ? percent(*r.scores.yes_ratio) : "-"; }));
+  rows.push_back(
+      row_of("questions", results, [](R r) { return std::to_string(r.scores.overall.questions); }));
+  rows.push_back(row_of("parameters, total", results, [](R r) { return count_text(r.parameters.total); }));
+  rows.push_back(row_of("parameters, active", results, [](R r) { return count_text(r.parameters.active); }));
+  return aligned(rows, /*markdown=*/true);
+}
+
+}  // namespace moellava

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""`moe-llava eval`, `compare` and `routing` from outside, on a tiny model that is trained first.
+Usage: eval_command_test.py MOE_LLAVA"""
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+
+from train_tiny_folder import train_arguments, write_all
+
+PROGRAM = None
+QUESTIONS = [
+    {"question_id": 0, "image": "0.png", "text": "Is there a dog?", "category": "presence", "answer": "yes"},
+    {"question_id": "b", "image": "1.png", "text": "Is there a cat?", "category": "presence", "answer": "no"},
+    {"question_id": 2, "image": "0.png", "text": "How many?", "category": "count", "answer": "two"},
+    {"question_id": 3, "text": "What is it?", "answer": "nothing"},
+]
+
+
+class EvalCommands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.temporary.name)
+        write_all(cls.folder)
+        cls.model = cls.folder / "moe"
+        trained = subprocess.run(train_arguments(PROGRAM, cls.folder, cls.model), capture_output=True, text=True)
+        assert trained.returncode == 0, trained.stderr
+        cls.questions = cls.folder / "questions.jsonl"
+        cls.questions.write_text("".join(json.dumps(question) + "\n" for question in QUESTIONS))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def run_program(self, *arguments, code=0):
+        done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def on_questions(self, command, *arguments, code=0):
+        return self.run_program(command, "--model", self.model, "--questions", self.questions, "--threads", "1",
+                                *arguments, code=code)
+
+    def evaluate(self, name, *arguments):
+        result = self.folder / f"{name}.json"
+        self.on_questions("eval", "--image-folder", self.folder / "images", "--result", result,
+                          "--answers", self.folder / f"{name}.jsonl", *arguments)
+        return json.loads(result.read_text())
+
+    def test_results_and_answers(self):
+        result = self.evaluate("seen")
+        self.assertEqual(result["overall"]["questions"], 4)
+        self.assertEqual(sorted(result["categories"]), ["all", "count", "presence"])
+        self.assertEqual(result["overall"]["majority"], 0.75)
+        self.assertEqual((result["yes_no_questions"], result["image_size"]), (2, 16))
+        self.assertGreater(result["parameters"]["total"], result["parameters"]["active"])
+        lines = [json.loads(line) for line in (self.folder / "seen.jsonl").read_text().splitlines()]
+        self.assertEqual([line["question_id"] for line in lines], [q["question_id"] for q in QUESTIONS])
+        self.assertEqual([line["prompt"] for line in lines], [q["text"] for q in QUESTIONS])
+        self.assertEqual({line["model_id"] for line in lines}, {"moe"})
+
+    def test_the_same_answers_twice(self):
+        self.evaluate("first")
+        self.evaluate("second")
+        self.assertEqual((self.folder / "first.jsonl").read_bytes(), (self.folder / "second.jsonl").read_bytes())
+
+    def test_limit_and_blank_images(self):
+        result = self.evaluate("blank", "--blank-images", "--limit", "2")
+        self.assertTrue(result["blank_images"])
+        self.assertEqual(result["overall"]["questions"], 2)
+
+    def test_comparison(self):
+        for name, extra in (("a", []), ("b", ["--blank-images"])):
+            self.evaluate(name, *extra)
+        files = [self.folder / "a.json", self.folder / "b.json"]
+        heads = self.run_program("compare", *files).stdout.splitlines()[0]
+        self.assertEqual([cell.strip() for cell in heads.split("|")[2:-1]], ["moe", "moe, image blanked"])
+        table = self.run_program("compare", *files, "--labels", "MoE", "MoE, blind").stdout
+        self.assertEqual({line.count("|") for line in table.splitlines()}, {4})
+        self.assertIn("| MoE, blind |", table)
+        self.assertIn("expected 2", self.run_program("compare", *files, "--labels", "one", code=2).stderr)
+
+    def test_routing(self):
+        out = self.folder / "routing"
+        bars = self.on_questions("routing", "--image-folder", self.folder / "images", "--out", out).stdout
+        self.assertEqual(len(bars.splitlines()), 2)  # the heads, and the one MoE layer
+        svg = xml.etree.ElementTree.parse(out / "load.svg").getroot()
+        tooltips = [node.text for node in svg.iter("{http://www.w3.org/2000/svg}title") if "expert" in node.text]
+        self.assertEqual(len(tooltips), 3 * 3)  # panels, experts
+        statistics = json.loads((out / "routing.json").read_text())
+        self.assertEqual((statistics["prompts"], statistics["experts"], statistics["top_k"]), (4, 3, 2))
+        layer = statistics["layers"][0]
+        self.assertEqual(layer["image"]["tokens"], 3 * 4)
+        for share in ("first_choice_share", "choice_share"):
+            self.assertAlmostEqual(sum(layer["text"][share]), 1)
+        rows = list(csv.DictReader((out / "load.csv").read_text().splitlines()))
+        self.assertEqual(len(rows), 3 * 3)
+        shares = [float(row["first_choice_share"]) for row in rows if row["tokens"] == "image"]
+        for found, expected in zip(shares, layer["image"]["first_choice_share"]):
+            self.assertAlmostEqual(found, expected, places=6)
+
+    def test_what_is_refused(self):
+        images = ["--image-folder", self.folder / "images"]
+        self.assertIn("questions.jsonl:1: image", self.on_questions("eval", code=2).stderr)
+        self.assertIn("--result: no such folder",
+                      self.on_questions("eval", *images, "--result", "/nowhere/at/all.json", code=2).stderr)
+        dense = self.run_program("routing", "--model", self.folder / "model", "--questions", self.questions, *images,
+                                 "--out", self.folder / "none", code=2)
+        self.assertIn("a dense model", dense.stderr)
+        bad = self.folder / "bad.jsonl"
+        bad.write_text('{"question_id": 1, "text": "a?", "answer": "b"}\n{"question_id": 2, "text": "a?"}\n')
+        refused = self.run_program("eval", "--model", self.model, "--questions", bad, code=3)
+        self.assertIn("bad.jsonl:2: answer: missing field", refused.stderr)
+        bad.write_text(json.dumps(QUESTIONS[0] | {"image": "../moe/config.json"}) + "\n")
+        refused = self.run_program("eval", "--model", self.model, "--questions", bad, *images, code=3)
+        self.assertIn("bad.jsonl:1: image: not a path below the folder", refused.stderr)
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main()
