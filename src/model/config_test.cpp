@@ -139,7 +139,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"layer_order", "[0, 2]", "[2, 0]", "ascending"},
         BadConfig{"expert_count", "[4]", "[4, 4, 4]", "num_experts"},
         BadConfig{"capacity", "\"capacity_factor\": 1.5", "\"capacity_factor\": 0", "capacity_factor"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& test) { return std::string(test.param.name); });
 
 TEST(ClipConfig, ImageMustBeAMultipleOfThePatch) {
   const Json json =

@@ -1,0 +1,201 @@
+#include "model/load.hpp"
+
+#include <fstream>
+
+#include "base/error.hpp"
+#include "files/safetensors.hpp"
+#include "model/weights.hpp"
+#include "tests/testing.hpp"
+#include "tests/tiny_tokenizer.hpp"
+
+namespace moellava {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::golden;
+using testing::random_tensor;
+
+ModelConfig tiny_config(const std::string& family, bool sparse) {
+  ModelConfig config;
+  config.family = family;
+  DecoderConfig& decoder = config.decoder;
+  decoder.vocab_size = 264;
+  decoder.hidden_size = 8;
+  decoder.intermediate_size = 12;
+  decoder.layers = 3;
+  decoder.heads = 2;
+  decoder.kv_heads = 2;
+  if (family == "phi") {
+    decoder.norm = NormKind::Layer;
+    decoder.residual = Residual::Parallel;
+    decoder.gated_mlp = false;
+    decoder.activation = Activation::GeluTanh;
+    decoder.qkv_bias = decoder.out_bias = decoder.mlp_bias = true;
+    decoder.rotary_fraction = 0.5;
+  } else if (family == "stablelm") {
+    decoder.norm = NormKind::Layer;
+    decoder.qkv_bias = true;
+    decoder.rotary_fraction = 0.5;
+  } else if (family == "qwen") {
+    decoder.qkv_bias = true;
+  }
+  if (sparse) {
+    config.moe.layers = {0, 2};
+    config.moe.experts = {4, 4};
+  }
+  VisionConfig vision;
+  vision.hidden_size = 8;
+  vision.intermediate_size = 8;
+  vision.layers = 2;
+  vision.heads = 2;
+  vision.image_size = 8;
+  vision.patch_size = 4;
+  vision.name = "tiny";
+  config.vision = vision;
+  config.preprocess.size = 8;
+  return config;
+}
+
+void fill_randomly(MoeLlava& model) {
+  uint64_t stream = 0;
+  model.visit(
+      [&](const std::string&, at::Tensor& tensor) { tensor.copy_(random_tensor(tensor.sizes(), ++stream)); });
+}
+
+fs::path fresh_folder(const std::string& name) {
+  const fs::path folder = fs::path(::testing::TempDir()) / ("load_test_" + name);
+  fs::remove_all(folder);
+  return folder;
+}
+
+fs::path saved(const std::string& family, bool sparse) {
+  MoeLlava model(tiny_config(family, sparse));
+  fill_randomly(model);
+  const fs::path folder = fresh_folder(family + (sparse ? "_sparse" : "_dense"));
+  save_model(model, *testing::tiny_tokenizer(), folder);
+  return folder;
+}
+
+std::map<std::string, at::Tensor> parameters(MoeLlava& model) {
+  std::map<std::string, at::Tensor> named;
+  model.visit([&](const std::string& name, at::Tensor& tensor) { named[name] = tensor; });
+  return named;
+}
+
+TEST(Load, EveryFamilyComesBackBitForBit) {
+  for (const char* family : {"llama", "phi", "stablelm", "qwen"}) {
+    SCOPED_TRACE(family);
+    MoeLlava model(tiny_config(family, /*sparse=*/true));
+    fill_randomly(model);
+    const fs::path folder = fresh_folder(family);
+    save_model(model, *testing::tiny_tokenizer(), folder);
+    LoadedModel loaded = load_model(folder);
+    const auto expected = parameters(model);
+    const auto found = parameters(*loaded.model);
+    ASSERT_EQ(found.size(), expected.size());
+    for (const auto& [name, tensor] : expected) EXPECT_TRUE(found.at(name).equal(tensor)) << name;
+    EXPECT_EQ(loaded.model->config().moe.layers, model.config().moe.layers);
+    const at::Tensor ids = at::arange(9).view({1, 9});
+    const at::Tensor before = model.decoder().forward(model.decoder().embed(ids), {}).hidden;
+    EXPECT_TRUE(loaded.model->decoder().forward(loaded.model->decoder().embed(ids), {}).hidden.equal(before));
+  }
+}
+
+TEST(Load, UpcyclingCopiesTheFeedForwardIntoEveryExpert) {
+  const fs::path folder = saved("llama", /*sparse=*/false);
+  LoadedModel dense = load_model(folder);
+  MoeConfig moe;
+  moe.layers = {0, 2};
+  moe.experts = {4, 4};
+  LoadedModel sparse = load_model(folder, {.upcycle = moe});
+  const auto source = parameters(*dense.model);
+  size_t experts = 0;
+  for (const auto& [name, tensor] : parameters(*sparse.model)) {
+    if (is_router_parameter(name)) {
+      const double bound = 1 / std::sqrt(8.0);
+      EXPECT_GT(tensor.abs().max().item<double>(), bound / 2);
+      EXPECT_LE(tensor.abs().max().item<double>(), bound);
+      continue;
+    }
+    experts += name.find("deepspeed_experts") != std::string::npos;
+    EXPECT_TRUE(tensor.equal(source.at(dense_name_of_expert(name)))) << name;
+  }
+  EXPECT_EQ(experts, 2u * 4 * 3);
+  // Equal experts compute what the dense model computes: what stage 3 starts from.
+  const at::Tensor ids = at::arange(20).view({1, 20});
+  const at::Tensor x = dense.model->decoder().embed(ids);
+  EXPECT_TENSORS_CLOSE(sparse.model->decoder().forward(x, {}).hidden,
+                       dense.model->decoder().forward(x, {}).hidden);
+  EXPECT_THROW(load_model(saved("llama", true), {.upcycle = moe}), Error);
+}
+
+TEST(Load, CountsTotalAndActiveParameters) {
+  LoadedModel sparse = load_model(saved("llama", true));
+  const ParameterCount count = count_parameters(*sparse.model);
+  const int64_t expert = 3 * 8 * 12;
+  EXPECT_EQ(count.total - count.active, 2 * 2 * expert);
+  EXPECT_LT(count.decoder_total, count.total);
+}
+
+TEST(Load, ATowerOfItsOwnTakesThePlaceOfTheCheckpointsCopy) {
+  const fs::path folder = saved("phi", true);
+  LoadedModel loaded = load_model(folder, {.vision_tower = golden("clip_tiny")});
+  EXPECT_EQ(loaded.model->config().vision->image_size, 56);
+  EXPECT_EQ(loaded.model->config().preprocess.size, 56);
+}
+
+std::string message_of(const fs::path& folder) {
+  try {
+    load_model(folder);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+// The tensors of a folder with one changed by `change`.
+void rewrite(const fs::path& folder, const std::function<void(std::vector<TensorView>&)>& change) {
+  const fs::path path = folder / "model.safetensors";
+  const TensorFile file = open_safetensors(path);
+  std::vector<TensorView> tensors = file.tensors;
+  change(tensors);
+  write_safetensors(path, tensors);
+}
+
+TEST(Load, ListsMissingUnexpectedAndMisshapenTensorsTogether) {
+  const fs::path folder = saved("llama", false);
+  rewrite(folder, [](std::vector<TensorView>& tensors) {
+    for (TensorView& tensor : tensors) {
+      if (tensor.name == "model.norm.weight") tensor.name = "model.norm.scale";
+      if (tensor.name == "model.layers.0.mlp.up_proj.weight") tensor.shape = {8, 12};
+    }
+  });
+  const std::string message = message_of(folder);
+  EXPECT_NE(message.find("1 missing: model.norm.weight"), std::string::npos) << message;
+  EXPECT_NE(message.find("1 unexpected: model.norm.scale"), std::string::npos) << message;
+  EXPECT_NE(
+      message.find("1 with another shape: model.layers.0.mlp.up_proj.weight [8, 12] instead of [12, 8]"),
+      std::string::npos)
+      << message;
+}
+
+TEST(Load, RefusesAConfigThatPromisesMoreThanTheFilesHold) {
+  const fs::path folder = saved("llama", false);
+  std::ifstream in(folder / "config.json");
+  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const std::string field = "\"num_hidden_layers\": 3";
+  text.replace(text.find(field), field.size(), "\"num_hidden_layers\": 4000");
+  std::ofstream(folder / "config.json") << text;
+  EXPECT_NE(message_of(folder).find("larger model than the files hold"), std::string::npos)
+      << message_of(folder);
+}
+
+TEST(Load, SaysWhatIsNotThere) {
+  EXPECT_NE(message_of("/nonexistent").find("no such file or folder"), std::string::npos);
+  const fs::path folder = fresh_folder("empty");
+  fs::create_directories(folder);
+  EXPECT_NE(message_of(folder).find("config.json"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace moellava
