@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "base/error.hpp"
+#include "eval/gif_testing.hpp"
 #include "generate/engine.hpp"
 #include "tests/train_tiny_model.hpp"
 
@@ -53,19 +54,13 @@ TEST(BlankImage, IsTheMeanColour) {
   EXPECT_THAT(blank_image(config).rgb, ElementsAre(128, 0, 255, 128, 0, 255, 128, 0, 255, 128, 0, 255));
 }
 
-// A plain 2 x 2 picture as GIF, the shortest of the formats; its colour is the first entry of the palette.
-std::string gif_of(char red, char green, char blue) {
-  return std::string("GIF89a\x02\x00\x02\x00\x80\x00\x00", 13) + red + green + blue +
-         std::string("\x00\x00\x00\x2c\x00\x00\x00\x00\x02\x00\x02\x00\x00\x02\x02\x84\x51\x00\x3b", 19);
-}
-
 class Pictures : public ::testing::Test {
  protected:
   void SetUp() override {
     fs::create_directories(folder_);
-    std::ofstream(folder_ / "red.gif") << gif_of('\xff', 0, 0);
-    std::ofstream(folder_ / "green.gif") << gif_of(0, '\xff', 0);
-    std::ofstream(folder_ / "broken.gif") << gif_of(0, 0, 0).substr(0, 20);
+    std::ofstream(folder_ / "red.gif") << testing::plain_gif('\xff', 0, 0);
+    std::ofstream(folder_ / "green.gif") << testing::plain_gif(0, '\xff', 0);
+    std::ofstream(folder_ / "broken.gif") << testing::plain_gif(0, 0, 0).substr(0, 20);
   }
   void TearDown() override { fs::remove_all(folder_); }
 

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "eval/gif_testing.hpp"
 #include "eval/prepare.hpp"
 #include "eval/tasks/short_answer.hpp"
 #include "generate/engine.hpp"
@@ -19,19 +20,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Plain 2 x 2 pictures; the colour is the first entry of the palette.
-std::string gif_of(char red, char green, char blue) {
-  return std::string("GIF89a\x02\x00\x02\x00\x80\x00\x00", 13) + red + green + blue +
-         std::string("\x00\x00\x00\x2c\x00\x00\x00\x00\x02\x00\x02\x00\x00\x02\x02\x84\x51\x00\x3b", 19);
-}
-
 class Runner : public ::testing::Test {
  protected:
   void SetUp() override {
     at::set_num_threads(1);  // threads cost more than they give at this size
     fs::create_directories(folder_);
-    std::ofstream(folder_ / "red.gif") << gif_of('\xff', 0, 0);
-    std::ofstream(folder_ / "green.gif") << gif_of(0, '\xff', 0);
+    std::ofstream(folder_ / "red.gif") << testing::plain_gif('\xff', 0, 0);
+    std::ofstream(folder_ / "green.gif") << testing::plain_gif(0, '\xff', 0);
   }
   void TearDown() override { fs::remove_all(folder_); }
 

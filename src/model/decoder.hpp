@@ -15,7 +15,7 @@ struct DecoderLayer {
 };
 
 struct DecoderRun {
-  MoeRun moe;
+  MoeRun moe = {};
   KvCache* cache = nullptr;                   // T new positions are appended
   std::vector<at::Tensor>* hidden = nullptr;  // gets [B,T,H] at each layer's input and after the final norm
 };

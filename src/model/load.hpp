@@ -20,12 +20,12 @@ struct LoadedModel {
 struct LoadOptions {
   // Weights of the tower: a CLIP folder or an EfficientNet-Lite0 .pth. Empty: the folder named by
   // mm_image_tower when it is there, else the checkpoint's own copy. Gives sight to a text-only model.
-  std::filesystem::path vision_tower;
+  std::filesystem::path vision_tower = {};
   std::string projector = "mlp2x_gelu";  // for a model that gains sight; initialised from `seed`
   std::optional<MoeConfig>
-      upcycle;               // a dense model becomes sparse: every expert starts as a copy of its layer's FFN
-  std::string conversation;  // style, "" for what the files say
-  uint64_t seed = 42;        // of a new projector and new routers
+      upcycle;  // a dense model becomes sparse: every expert starts as a copy of its layer's FFN
+  std::string conversation = {};  // style, "" for what the files say
+  uint64_t seed = 42;             // of a new projector and new routers
 };
 
 // `path`: a checkpoint folder in the published layout, or a .gguf file (text only, family llama).

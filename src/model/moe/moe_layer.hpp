@@ -20,10 +20,10 @@ struct MoeLayerConfig {
 
 // What a run asks of every MoE layer; nothing here is learned.
 struct MoeRun {
-  bool training = false;                  // which capacity factor
-  std::optional<double> capacity_factor;  // overrides both
+  bool training = false;                       // which capacity factor
+  std::optional<double> capacity_factor = {};  // overrides both
   bool balance_gradient = true;  // false: the balance loss is a constant, as the original recipe has it
-  at::Tensor router_noise;       // [L, T, E] for the second choice, or undefined
+  at::Tensor router_noise = {};  // [L, T, E] for the second choice, or undefined
 };
 
 struct MoeOutput {

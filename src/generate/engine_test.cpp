@@ -1,0 +1,145 @@
+#include "generate/engine.hpp"
+
+#include "base/error.hpp"
+#include "tests/testing.hpp"
+#include "tests/tiny_tokenizer.hpp"
+
+namespace moellava {
+namespace {
+
+using testing::random_tensor;
+
+constexpr int64_t kVocabulary = 264;  // a few rows more than the tokenizer has
+
+ModelConfig tiny_config(bool sparse) {
+  ModelConfig config;
+  config.family = "llama";
+  config.conversation = "chatml";
+  config.decoder = {.vocab_size = kVocabulary,
+                    .hidden_size = 16,
+                    .intermediate_size = 24,
+                    .layers = 3,
+                    .heads = 2,
+                    .kv_heads = 1,
+                    .max_positions = 64};
+  if (sparse) {
+    config.moe.layers = {0, 2};
+    config.moe.experts = {4, 4};
+  }
+  VisionConfig vision;
+  vision.hidden_size = 8;
+  vision.intermediate_size = 8;
+  vision.layers = 2;
+  vision.heads = 2;
+  vision.image_size = 8;
+  vision.patch_size = 4;
+  config.vision = vision;
+  config.preprocess.size = 8;
+  return config;
+}
+
+class EngineTest : public ::testing::TestWithParam<bool> {
+ protected:
+  EngineTest() : model_(tiny_config(GetParam())), tokenizer_(testing::tiny_tokenizer()) {
+    uint64_t stream = 0;
+    model_.visit([&](const std::string&, at::Tensor& tensor) {
+      tensor.copy_(random_tensor(tensor.sizes(), ++stream));
+    });
+  }
+
+  GenerateRequest request(std::vector<int32_t> ids, int64_t count = 8) const {
+    GenerateRequest r;
+    r.ids = std::move(ids);
+    r.max_new_tokens = count;
+    if (std::count(r.ids.begin(), r.ids.end(), kImageTokenId) > 0) r.features = random_tensor({1, 4, 8}, 70);
+    return r;
+  }
+
+  // The plain version: the whole sequence again for every token, no cache.
+  std::vector<int32_t> naive_greedy(const GenerateRequest& r) const {
+    std::vector<int32_t> ids = r.ids;
+    std::vector<int32_t> out;
+    while (static_cast<int64_t>(out.size()) < r.max_new_tokens) {
+      const at::Tensor logits = forward_prompt(model_, ids, r.features).logits;
+      const auto id =
+          static_cast<int32_t>(logits[-1].narrow(0, 0, tokenizer_->size()).argmax().item<int64_t>());
+      if (id == tokenizer_->eos_id) break;
+      out.push_back(id);
+      ids.push_back(id);
+    }
+    return out;
+  }
+
+  MoeLlava model_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+};
+
+TEST_P(EngineTest, CachedGreedyEqualsRunningEverythingAgain) {
+  Engine engine(model_, *tokenizer_);
+  for (const auto& ids : {std::vector<int32_t>{5, 6, 7}, std::vector<int32_t>{9, kImageTokenId, 10, 11}}) {
+    const GenerateRequest r = request(ids);
+    const GenerateResult result = engine.generate(r);
+    EXPECT_EQ(result.ids, naive_greedy(r));
+    for (int32_t id : result.ids) EXPECT_LT(id, tokenizer_->size());
+  }
+}
+
+TEST_P(EngineTest, ReusesTheCommonBeginningAndChangesNothing) {
+  Engine engine(model_, *tokenizer_);
+  engine.generate(request({9, kImageTokenId, 10, 11, 12}));
+  const GenerateRequest second = request({9, kImageTokenId, 10, 33, 34});
+  const GenerateResult reused = engine.generate(second);
+  EXPECT_EQ(reused.reused_positions, 2 + 4);  // two words and a picture of four tokens
+  EXPECT_EQ(reused.ids, Engine(model_, *tokenizer_).generate(second).ids);
+  // Another picture: nothing behind it can be kept.
+  GenerateRequest other = second;
+  other.features = random_tensor({1, 4, 8}, 71);
+  EXPECT_EQ(engine.generate(other).reused_positions, 0);
+  EXPECT_EQ(engine.generate(other).ids, Engine(model_, *tokenizer_).generate(other).ids);
+}
+
+TEST_P(EngineTest, KeepsNothingWhereTokensCanBeDropped) {
+  Engine engine(model_, *tokenizer_);
+  GenerateRequest r = request({5, 6, 7, 8});
+  r.moe.capacity_factor = 0.5;
+  engine.generate(r);
+  EXPECT_EQ(engine.generate(r).reused_positions, GetParam() ? 0 : 3);
+}
+
+TEST_P(EngineTest, StopTextsAreHeldBackAndCutOff) {
+  Engine engine(model_, *tokenizer_);
+  const GenerateRequest plain = request({5, 6, 7}, 12);
+  const std::string text = engine.generate(plain).text;
+  // Any stretch of the answer can be its stop text.
+  for (size_t at : {text.size() / 3, text.size() / 2}) {
+    size_t begin = at;
+    while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xc0) == 0x80) --begin;
+    GenerateRequest r = plain;
+    r.stop = {text.substr(begin, 2)};
+    std::string shown;
+    const GenerateResult result = engine.generate(r, [&](std::string_view part) { shown += part; });
+    EXPECT_EQ(result.reason, FinishReason::Stop);
+    EXPECT_EQ(result.text, text.substr(0, text.find(r.stop[0])));
+    EXPECT_EQ(shown, result.text);
+  }
+}
+
+TEST_P(EngineTest, StopsAtItsIdsItsLengthAndItsContext) {
+  Engine engine(model_, *tokenizer_);
+  GenerateRequest r = request({5, 6, 7}, 6);
+  const GenerateResult whole = engine.generate(r);
+  ASSERT_EQ(whole.ids.size(), 6u);
+  EXPECT_EQ(whole.reason, FinishReason::Length);
+  r.stop_ids = {whole.ids[2]};
+  const GenerateResult stopped = engine.generate(r);
+  EXPECT_EQ(stopped.reason, FinishReason::Stop);
+  EXPECT_LE(stopped.ids.size(), 2u);
+  EXPECT_EQ(engine.generate(request(std::vector<int32_t>(60, 5), 100)).ids.size(), 4u);
+  EXPECT_THROW(engine.generate(request(std::vector<int32_t>(64, 5))), Error);
+  EXPECT_THROW(engine.generate(request({})), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(DenseAndSparse, EngineTest, ::testing::Bool());
+
+}  // namespace
+}  // namespace moellava
