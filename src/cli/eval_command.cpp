@@ -75,6 +75,7 @@ void compare(const std::vector<std::string>& files, std::vector<std::string> lab
   std::vector<EvalResult> results;
   for (const std::string& file : files) results.push_back(read_result(file));
   if (labels.empty()) {
+    labels.reserve(results.size());
     for (const EvalResult& result : results)
       labels.push_back(folder_name(result.model) + (result.blank_images ? ", image blanked" : ""));
   }

@@ -22,8 +22,8 @@ struct LoadOptions {
   // mm_image_tower when it is there, else the checkpoint's own copy. Gives sight to a text-only model.
   std::filesystem::path vision_tower = {};
   std::string projector = "mlp2x_gelu";  // for a model that gains sight; initialised from `seed`
-  std::optional<MoeConfig>
-      upcycle;  // a dense model becomes sparse: every expert starts as a copy of its layer's FFN
+  // A dense model becomes sparse: every expert starts as a copy of its layer's feed-forward.
+  std::optional<MoeConfig> upcycle = {};
   std::string conversation = {};  // style, "" for what the files say
   uint64_t seed = 42;             // of a new projector and new routers
 };

@@ -44,7 +44,7 @@ ModelConfig tiny_config(const std::string& family, bool sparse) {
     config.moe.experts = {4, 4};
   }
   VisionConfig vision;
-  vision.hidden_size = 8;
+  vision.hidden_size = 48;  // as clip_tiny
   vision.intermediate_size = 8;
   vision.layers = 2;
   vision.heads = 2;

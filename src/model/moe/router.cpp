@@ -37,7 +37,7 @@ at::Tensor place_in_order(const at::Tensor& expert, int64_t experts) {
 at::Tensor place_by_priority(const at::Tensor& expert, int64_t experts, int64_t capacity,
                              const at::Tensor& priority) {
   const at::Tensor one_hot = at::one_hot(expert.select(1, 0), experts);  // [T, E]
-  const at::Tensor wish = one_hot * priority.unsqueeze(1);
+  const at::Tensor wish = one_hot * priority;
   const int64_t kept = std::min(capacity, wish.size(0));
   const at::Tensor best = std::get<1>(wish.topk(kept, 0));  // [kept, E]
   const at::Tensor keep = at::zeros_like(one_hot).scatter(0, best, 1) * one_hot;

@@ -27,7 +27,7 @@ int64_t expert_capacity(int64_t tokens, int64_t experts, const RouterOptions& op
 
 // `logits` [T, E]. Differentiable in logits through weight and balance_loss.
 // `noise` [T, E] is added to the logits for the second and later choices only (Gumbel noise of the original);
-// `priority` [T], for K = 1, decides who is kept when an expert is full (the original's random token
+// `priority` [T, E], for K = 1, decides who is kept when an expert is full (the original's random token
 // selection): without it, and always for K > 1, earlier tokens win, and all first choices come before all
 // second ones.
 Routing route(const at::Tensor& logits, const RouterOptions& options, const at::Tensor& noise = {},
