@@ -95,7 +95,8 @@ def make_manifest(dataset: Dataset, stamps: pathlib.Path, out: pathlib.Path, sta
                     "with_picture": sum("image" in s for s in samples),
                     "answers": sum(len(s["conversations"]) // 2 for s in samples)}
              for file, samples in stages.items()}
-    files["test.jsonl"] = {"samples": len(test), "with_picture": len({q["image"] for q in test})}
+    files["test.jsonl"] = {"samples": len(test), "with_picture": len(test),
+                           "pictures": len({q["image"] for q in test})}
     for file in [*files, "scenes.jsonl"]:
         files.setdefault(file, {})["sha256"] = hashlib.sha256((out / file).read_bytes()).hexdigest()
     split = {kind: {side: [s.path for s in dataset.stamps if s.kind == kind and s.split == side]
@@ -151,8 +152,8 @@ def main() -> None:
     shutil.rmtree(out, ignore_errors=True)
     partial.rename(out)
     for file, facts in manifest["files"].items():
-        print(f"{out / file}: " + ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in facts.items()
-                                            if name != "sha256"))
+        if "samples" in facts:
+            print(f"{out / file}: {facts['samples']} samples, {facts['with_picture']} with a picture")
 
 
 if __name__ == "__main__":

@@ -104,4 +104,5 @@ def duplicate_keys(stamp: Stamp, caption: str) -> list[tuple]:
         stem = SUFFIX.sub("", stem)
     folder = path.parent.as_posix() if not re.search("[a-z]", stem) else ""  # "001", "002": numbered in a folder
     words = tuple(re.findall(r"[a-z]+", names.normalise(caption)))
-    return [("caption", words), ("file", folder, stem)]
+    look_alikes = [("looks", i) for i, paths in enumerate(kinds.LOOK_ALIKES) if stamp.path in paths]
+    return [("caption", words), ("file", folder, stem), *look_alikes]
