@@ -41,7 +41,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-steps_total=8
+steps_total=10
 . tools/steps.sh
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/moe-llava
@@ -64,28 +64,61 @@ build_dataset() {
 
 # --- The program ---------------------------------------------------------------------------------
 
+# What differs between the sizes: how often stage 2 sees its data, and how many questions are asked.
+epochs=1 limit=()
+case ${size[*]-} in
+  --quick) limit=(--limit 24) ;;
+  --full) epochs=2 ;;
+esac
+
+train() {  # train STAGE NAME MODEL DATA [FLAG...]
+  local stage=$1 name=$2 model=$3 json=$4
+  shift 4
+  "$program" train --stage "$stage" --model_name_or_path "$model" --data_path "$data/$json" \
+    --image_folder "$data/images" --output_dir "$out/$name" --overwrite_output_dir True "$@"
+}
+
 # Stage 1: the projector alone learns to speak to the language model, from captions.
 train_stage1() {
-  "$program" train --stage 1 --model_name_or_path "$llm" --vision_tower "$tower" \
-    --data_path "$data/stage1.json" --image_folder "$data/images" --output_dir "$out/stage1"
+  train 1 stage1 "$llm" stage1.json --vision_tower "$tower" --per_device_train_batch_size 16
 }
 
-# Stage 2: projector and language model learn to follow instructions about pictures.
+# Stage 2: projector and language model learn to follow instructions about pictures. The learning rate is for a
+# small model and few steps; 2e-5, the published one, is for billions of parameters and thousands of steps.
 train_stage2() {
-  "$program" train --stage 2 --model_name_or_path "$out/stage1" \
-    --data_path "$data/stage2.json" --image_folder "$data/images" --output_dir "$out/stage2"
+  train 2 stage2 "$out/stage1" stage2.json --version chatml --learning_rate 2e-4 --num_train_epochs "$epochs" \
+    --per_device_train_batch_size 8
 }
 
-# Stage 3: every other FFN is copied into experts; only the MoE layers train.
+# Stage 3: every other feed-forward is copied into four experts, two of which work on each token.
 train_stage3() {
-  "$program" train --stage 3 --model_name_or_path "$out/stage2" \
-    --data_path "$data/stage3.json" --image_folder "$data/images" --output_dir "$out/stage3"
+  train 3 stage3 "$out/stage2" stage3.json --learning_rate 1e-4 --per_device_train_batch_size 8 \
+    --num_experts 4 --top_k_experts 2 --moe_mode sparse
 }
 
-# Scores on stamps that no training picture showed, with the picture and with a blank one, and the expert load.
-evaluate() {
-  "$program" eval --model "$out/stage3" --questions "$data/test.jsonl" --image_folder "$data/test_images" \
-    --output_dir "$out/eval"
+# For comparison: the dense model with the same data and steps.
+train_dense() {
+  train 3 dense "$out/stage2" stage3.json --learning_rate 1e-4 --per_device_train_batch_size 8 --moe_enable False
+}
+
+# Questions about stamps that no training picture showed.
+evaluate() {  # evaluate MODEL RESULT [FLAG...]
+  local model=$1 result=$2
+  shift 2
+  "$program" eval --model "$out/$model" --questions "$data/test.jsonl" --image-folder "$data/test_images" \
+    "${limit[@]}" --result "$out/report/$result.json" --answers "$out/report/$result.jsonl" "$@" > /dev/null
+}
+
+report() {
+  mkdir -p "$out/report"
+  evaluate stage3 moe && evaluate stage3 blank --blank-images && evaluate dense dense &&
+    "$program" compare "$out/report/"{moe,blank,dense}.json --labels "MoE" "MoE, picture blanked" "dense" |
+    tee "$out/report/table.md"
+}
+
+routing() {
+  "$program" routing --model "$out/stage3" --questions "$data/test.jsonl" --image-folder "$data/test_images" \
+    --limit 100 --out "$out/report"
 }
 
 chat() {
@@ -103,8 +136,11 @@ step "Data set" build_dataset
 step "Stage 1: captions" train_stage1
 step "Stage 2: instructions" train_stage2
 step "Stage 3: experts" train_stage3
-step "Held-out questions" evaluate
+step "Stage 3 without experts" train_dense
+step "Held-out questions" report
+step "Expert load" routing
 step "Questions about a picture it never saw" chat
 show_times
 echo
+echo "Scores: $out/report/table.md   Expert load: $out/report/load.svg"
 echo "Ask about your own picture:  $program chat --model $out/stage3 --image FILE"

@@ -28,7 +28,7 @@ function(moellava_folder name)
     # Golden files are .npy and safetensors, whatever is under test.
     target_link_libraries(${name}_test PRIVATE moellava_${name} moellava_files GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE MOELLAVA_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300 LABELS ${name})
+    gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300 LABELS ${name} ENVIRONMENT OMP_WAIT_POLICY=passive)
   endif()
 
   if(MOELLAVA_FUZZ)

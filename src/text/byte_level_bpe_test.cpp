@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 fs::path phi_folder() {
-  return fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/text/phi";
+  return fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/phi";
 }
 
 // All bytes, and merges that build "ab", "abc", " x".
@@ -82,8 +82,8 @@ TEST(ByteLevelBpe, NeighbouringPiecesAreOneTextAndTargetsFollowBytes) {
 }
 
 TEST(ByteLevelBpe, EqualsTheOriginalPhiTokenizer) {
-  const auto tokenizer = open_tokenizer_folder(phi_folder());
-  const Json cases = read_json(phi_folder() / "cases.json");
+  const auto tokenizer = open_tokenizer_folder(phi_folder() / "ckpt");
+  const Json cases = read_json(phi_folder() / "tokenizer_cases.json");
   ASSERT_GT(cases.size(), 10u);
   for (const Json& entry : cases) {
     const std::string text = entry["text"];
@@ -94,7 +94,7 @@ TEST(ByteLevelBpe, EqualsTheOriginalPhiTokenizer) {
 
 TEST(ByteLevelBpe, DecodesWhatItEncodes) {
   const auto small = make_byte_level_bpe(small_vocabulary(), "test");
-  const auto phi = open_tokenizer_folder(phi_folder());
+  const auto phi = open_tokenizer_folder(phi_folder() / "ckpt");
   std::string all_bytes;
   for (int byte = 0; byte < 256; ++byte) all_bytes += static_cast<char>(byte);
   for (const Tokenizer* tokenizer : {small.get(), phi.get()}) {

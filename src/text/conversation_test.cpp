@@ -88,8 +88,8 @@ Conversation read_conversation(const Json& turns) {
 
 // Ids and labels of the original's preprocess and collator.
 TEST(Conversation, PhiTrainingBatchEqualsTheOriginal) {
-  const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/text/phi";
-  const auto tokenizer = open_tokenizer_folder(folder);
+  const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/phi";
+  const auto tokenizer = open_tokenizer_folder(folder / "ckpt");
   const Json samples = read_json(folder / "samples.json");
   const Json batch = read_json(folder / "batch.json");
   for (size_t i = 0; i < samples.size(); ++i) {
@@ -108,8 +108,8 @@ TEST(Conversation, PhiTrainingBatchEqualsTheOriginal) {
 }
 
 TEST(Conversation, PlainCaptionsEqualTheOriginal) {
-  const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/text/phi";
-  const auto tokenizer = open_tokenizer_folder(folder);
+  const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/phi";
+  const auto tokenizer = open_tokenizer_folder(folder / "ckpt");
   for (const Json& entry : read_json(folder / "stage1_plain.json")) {
     Conversation conversation = read_conversation(entry["conversations"]);
     conversation.turns[0].parts = {ImagePart{}};
