@@ -33,6 +33,8 @@ int run(int argc, char** argv) {
   CLI::App app{"Sparse vision-language models: train, run, evaluate and understand MoE-LLaVA.", "moe-llava"};
   app.set_version_flag("-V,--version", MOELLAVA_VERSION);
   app.require_subcommand(1);
+  app.option_defaults()
+      ->take_last();  // a flag given twice: the later one counts, as wrappers of commands expect
   app.footer(kExamples);
   moellava::add_chat_command(app);
   moellava::add_tokenize_command(app);

@@ -140,12 +140,12 @@ void ByteLevelBpe::add_tokens(const std::string& where) {
   for (const AddedToken& token : vocabulary_.added) check(token.text, token.id);
   // Holes would allow a tiny file to ask for a lot of memory.
   const size_t entries = vocabulary_.tokens.size() + vocabulary_.added.size();
-  if (static_cast<size_t>(largest + 1) > 2 * entries + 1024) {
+  if (static_cast<size_t>(largest) + 1 > 2 * entries + 1024) {
     throw bad_data(
         where, "token ids have a gap",
         {.found = "largest id " + std::to_string(largest), .expected = "about " + std::to_string(entries)});
   }
-  bytes_.resize(static_cast<size_t>(largest + 1));
+  bytes_.resize(static_cast<size_t>(largest) + 1);
   special_.resize(bytes_.size());
 
   std::vector<bool> taken(bytes_.size());

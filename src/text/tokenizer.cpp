@@ -109,13 +109,13 @@ std::string StreamDecoder::push(int32_t id) {
   for (size_t tail = std::min<size_t>(3, pending_.size()); tail > 0 && kept == 0; --tail) {
     if (utf8_is_incomplete(std::string_view(pending_).substr(pending_.size() - tail))) kept = tail;
   }
-  const std::string shown = valid_utf8(std::string_view(pending_).substr(0, pending_.size() - kept));
+  std::string shown = valid_utf8(std::string_view(pending_).substr(0, pending_.size() - kept));
   pending_.erase(0, pending_.size() - kept);
   return shown;
 }
 
 std::string StreamDecoder::finish() {
-  const std::string rest = valid_utf8(pending_);
+  std::string rest = valid_utf8(pending_);
   pending_.clear();
   return rest;
 }
