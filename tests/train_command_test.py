@@ -55,26 +55,39 @@ class TrainCommand(unittest.TestCase):
             self.assertAlmostEqual(sum(entry["expert_load"][0]), 1)
             self.assertGreater(entry["aux_loss"], 0.9)
 
-    def stopped(self, output, number):
-        """Sends a signal once the run has taken a few steps."""
-        run = subprocess.Popen(self.arguments(output, "--save_steps", "1000", "--max_steps", "100000"),
-                               stderr=subprocess.PIPE, text=True)
-        while not (output / ".train.lock").exists():
+    @staticmethod
+    def newest_step(output):
+        names = [path.name for path in output.iterdir()] if output.exists() else []
+        steps = [int(name.split("-")[1]) for name in names if name.startswith("checkpoint-") and name[-1].isdigit()]
+        return max(steps, default=0)
+
+    def under_way(self, output):
+        """A run that would not end by itself, once it has saved a checkpoint."""
+        before = self.newest_step(output)
+        run = subprocess.Popen(self.arguments(output, "--max_steps", "100000"), stderr=subprocess.PIPE, text=True)
+        while self.newest_step(output) == before and run.poll() is None:
             time.sleep(0.01)
-        time.sleep(2)
+        return run
+
+    def stopped(self, output, number):
+        run = self.under_way(output)
         run.send_signal(number)
-        return run.wait(), run.stderr.read()
+        text = run.communicate(timeout=60)[1]
+        return run.returncode, text
 
     def test_sigterm_saves_and_the_same_command_goes_on(self):
         output = self.folder / "terminated"
         code, text = self.stopped(output, signal.SIGTERM)
         self.assertEqual(code, 0, text)
         self.assertIn("stopped and saved", text)
-        checkpoints = [path for path in output.iterdir() if path.name.startswith("checkpoint-")]
-        self.assertEqual(len(checkpoints), 1)
-        self.assertTrue((checkpoints[0] / "COMPLETE").exists())
+        step = self.newest_step(output)
+        newest = output / f"checkpoint-{step}"
+        self.assertTrue((newest / "COMPLETE").exists())
         # Other settings are named one by one.
-        self.refused(2, "learning_rate: 0.001, now 0.1", output, "--max_steps", "100000", "--learning_rate", "0.1")
+        self.refused(2, "learning_rate: 0.001, now 0.1; max_steps: 100000, now 40", output, "--learning_rate", "0.1")
+        code, text = self.stopped(output, signal.SIGTERM)
+        self.assertEqual(code, 0, text)
+        self.assertIn(f"resumed from {newest}: step {step} of 100000", text)
 
     def test_ctrl_c_ends_as_a_signal(self):
         code, text = self.stopped(self.folder / "interrupted", signal.SIGINT)
@@ -88,13 +101,14 @@ class TrainCommand(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual((self.whole / "model.safetensors").read_bytes(), before)  # the same seed
 
-    def test_changed_data_is_not_resumed(self):
+    def test_a_second_run_is_locked_out_and_changed_data_is_not_resumed(self):
         output = self.folder / "changed"
-        run = subprocess.Popen(self.arguments(output, "--max_steps", "100000"), stderr=subprocess.DEVNULL)
-        while not (output / "checkpoint-4" / "COMPLETE").exists() and run.poll() is None:
-            time.sleep(0.01)
+        run = self.under_way(output)
+        locked = self.run_train(output)
+        self.assertEqual(locked.returncode, 2)
+        self.assertIn(f"locked by pid {run.pid}", locked.stderr)
         run.kill()
-        run.wait()
+        run.communicate()
         data = self.folder / "data.json"
         text = data.read_text()
         data.write_text(text.replace("It is number 3.", "It is number 4."))
@@ -124,8 +138,8 @@ class TrainCommand(unittest.TestCase):
                 ("--num_experts", "1.5", "an integer from 1 to 256"), ("--capacity_factor", "0", "a number from"),
                 ("--threads", "0", "an integer from 1 to 1024"), ("--threads", "10000", "an integer from 1 to 1024"),
                 ("--moe_enable", "maybe", "True or False"), ("--lr_scheduler_type", "linear", "cosine or constant"),
-                ("--image_aspect_ratio", "wide", "pad or square"), ("--save_total_limit", "1", "from 2 to 1000"),
-                ("--moe_mode", "odd", "sparse, dense, first_half or second_half"),
+                ("--image_aspect_ratio", "wide", "one of pad, square"), ("--save_total_limit", "1", "from 2 to 1000"),
+                ("--moe_mode", "odd", "one of sparse, dense, first_half, second_half"),
                 ("--moe_layers_idx", "40", "0 to 1"), ("--top_k_experts", "4", "at most --num_experts 3"),
                 ("--stage", "4", "an integer from 1 to 3"), ("--version", "nobody", "plain")):
             done = self.run_train(output, flag, value)

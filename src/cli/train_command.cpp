@@ -1,6 +1,7 @@
 // `moe-llava train`: flags in Hugging Face's and LLaVA's spelling to TrainSettings.
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <csignal>
@@ -9,7 +10,6 @@
 
 #include "base/error.hpp"
 #include "cli/commands.hpp"
-#include "model/config.hpp"
 #include "text/conversation.hpp"
 #include "train/run.hpp"
 
@@ -65,6 +65,14 @@ bool parse_boolean(const std::string& flag, const std::string& text) {
   if (text == "True" || text == "true" || text == "1") return true;
   if (text == "False" || text == "false" || text == "0") return false;
   refuse(flag, text, "True or False");
+}
+
+const std::string& one_of(const std::string& flag, const std::string& text,
+                          const std::vector<std::string_view>& known) {
+  if (std::find(known.begin(), known.end(), text) != known.end()) return text;
+  std::string list;
+  for (std::string_view name : known) list += (list.empty() ? "" : ", ") + std::string(name);
+  refuse(flag, text, "one of " + list);
 }
 
 // Flags write into settings only after the stage, and with it the defaults, is known.
@@ -151,7 +159,9 @@ void add_model_and_data_flags(TrainFlags& flags) {
       ->type_name("DIR");
   flags
       .text("--version", "conversation style (default: plain in stage 1, else the model's own)",
-            [](TrainSettings& s, TrainFlags::Text value) { s.version = conversation_style(value).name; })
+            [](TrainSettings& s, TrainFlags::Text value) {
+              s.version = one_of("--version", value, conversation_style_names());
+            })
       ->type_name("STYLE");
   flags.number<int64_t>("--model_max_length", 1, 1 << 20,
                         "tokens a sample keeps, a picture counted as one (default 2048)",
@@ -159,8 +169,8 @@ void add_model_and_data_flags(TrainFlags& flags) {
   flags
       .text("--image_aspect_ratio", "pad to a square or crop it (default: square in stage 1, else pad)",
             [](TrainSettings& s, TrainFlags::Text value) {
-              if (value != "pad" && value != "square") refuse("--image_aspect_ratio", value, "pad or square");
-              s.aspect_ratio = value == "pad" ? AspectRatio::Pad : AspectRatio::Square;
+              const bool pad = one_of("--image_aspect_ratio", value, {"pad", "square"}) == "pad";
+              s.aspect_ratio = pad ? AspectRatio::Pad : AspectRatio::Square;
             })
       ->type_name("pad|square");
 }
@@ -215,8 +225,7 @@ void add_moe_flags(TrainFlags& flags) {
   flags
       .text("--moe_mode", "which layers (default sparse: every second one)",
             [](TrainSettings& s, TrainFlags::Text value) {
-              moe_layers_of_mode(value, 2);  // throws for an unknown mode
-              s.moe.mode = value;
+              s.moe.mode = one_of("--moe_mode", value, {"sparse", "dense", "first_half", "second_half"});
             })
       ->type_name("sparse|dense|first_half|second_half");
   flags
@@ -285,16 +294,12 @@ void add_train_command(CLI::App& app) {
       ->add_option("--stage", *stage,
                    "1: the projector; 2: all but the vision tower; 3: the experts, routers and projector")
       ->required()
-      ->take_last()
       ->type_name("1|2|3");
   add_model_and_data_flags(*flags);
   add_optimisation_flags(*flags);
   add_moe_flags(*flags);
   add_run_flags(*flags);
-  command->add_option("--threads", *threads, "default: one a core")
-      ->take_last()
-      ->type_name("N")
-      ->group("Run");
+  command->add_option("--threads", *threads, "default: one a core")->type_name("N")->group("Run");
   command->footer(kFooter);
   command->callback([command, flags, stage, threads] {
     const auto number = static_cast<int>(parse_number<int64_t>("--stage", *stage, 1, 3));
