@@ -60,7 +60,9 @@ struct TokenisedConversation {
 };
 TokenisedConversation tokenise(const RenderedConversation& rendered, const Tokenizer& tokenizer);
 
-// Splits on "<image>" markers, for text whose author may place images (LLaVA data, not chat input).
+// Splits on "<image>" markers, for text whose author may place images (LLaVA data, not chat input). Pictures
+// stay where the text has them, as in the original ("Is it bright?\n<image>"); only the "plain" style of
+// stage 1 leaves out the text around them.
 std::vector<Part> split_image_markers(std::string_view text);
 
 }  // namespace moellava

@@ -107,6 +107,35 @@ TEST(Conversation, PhiTrainingBatchEqualsTheOriginal) {
   }
 }
 
+// What the user says in the first turn of a prompt of the "phi" style, and the answers after it.
+Conversation read_prompt(std::string prompt) {
+  Conversation conversation;
+  const std::string system = std::string(kSystem) + " USER: ";
+  EXPECT_TRUE(prompt.starts_with(system));
+  EXPECT_TRUE(prompt.ends_with(" ASSISTANT:"));
+  prompt = prompt.substr(system.size(), prompt.size() - system.size() - std::string(" ASSISTANT:").size());
+  for (size_t at; (at = prompt.find(" ASSISTANT: ")) != std::string::npos;) {
+    const size_t end = prompt.find("<|endoftext|>USER: ");
+    conversation.turns.push_back({Role::User, split_image_markers(prompt.substr(0, at))});
+    conversation.turns.push_back({Role::Assistant, {prompt.substr(at + 12, end - at - 12)}});
+    prompt = prompt.substr(end + 19);
+  }
+  conversation.turns.push_back({Role::User, split_image_markers(prompt)});
+  return conversation;
+}
+
+TEST(Conversation, PhiPromptsEqualTheOriginal) {
+  const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden";
+  const auto tokenizer = open_tokenizer_folder(folder / "phi/ckpt");
+  const Json prompts = read_json(folder / "text/phi_prompts.json");
+  ASSERT_EQ(prompts.size(), 5u);
+  for (const Json& entry : prompts) {
+    const RenderedConversation rendered = render(read_prompt(entry["prompt"]), conversation_style("phi"));
+    EXPECT_EQ(text_of(rendered), entry["prompt"]);
+    EXPECT_EQ(tokenise(rendered, *tokenizer).ids, entry["input_ids"].get<std::vector<int32_t>>());
+  }
+}
+
 TEST(Conversation, PlainCaptionsEqualTheOriginal) {
   const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/phi";
   const auto tokenizer = open_tokenizer_folder(folder / "ckpt");

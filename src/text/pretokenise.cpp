@@ -3,6 +3,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
+#include <new>
 #include <vector>
 
 #include "base/error.hpp"
@@ -20,10 +22,43 @@ constexpr std::string_view kQwen2 =
 constexpr std::string_view kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+// Unicode's White_Space, which is what \s means where these patterns come from; PCRE2's own \s has U+180E
+// too.
+constexpr std::string_view kWhiteSpace = R"(\t-\r\x{85}\p{Z})";
+
+// `source` with \s and \S written out.
+std::string with_unicode_white_space(std::string_view source) {
+  std::string pattern;
+  bool in_class = false;
+  for (size_t i = 0; i < source.size(); ++i) {
+    const std::string_view two = source.substr(i, 2);
+    if (two == R"(\s)" && in_class) {
+      pattern += kWhiteSpace;
+    } else if (two == R"(\s)" || two == R"(\S)") {
+      pattern.append(two == R"(\s)" ? "[" : "[^").append(kWhiteSpace).append("]");
+    } else if (two[0] == '\\') {
+      pattern += two;
+    } else {
+      if (two[0] == '[') in_class = true;
+      if (two[0] == ']') in_class = false;
+      pattern += two[0];
+      continue;
+    }
+    ++i;  // the letter behind the backslash
+  }
+  return pattern;
+}
+
+// Steps that one match may take: more than these patterns need, and still linear in the text.
+uint32_t match_limit(size_t bytes) {
+  return static_cast<uint32_t>(std::min<size_t>(10'000 + 16 * bytes, UINT32_MAX));
+}
+
 // One compiled expression; matches and the text between them are words.
 class Splitter {
  public:
-  explicit Splitter(std::string_view source) {
+  explicit Splitter(std::string_view expression) {
+    const std::string source = with_unicode_white_space(expression);
     int error = 0;
     PCRE2_SIZE at = 0;
     code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(),
@@ -31,19 +66,25 @@ class Splitter {
     if (!code_) throw make_error(ErrorKind::Internal, "word pattern", "does not compile");
     // Without JIT it is slower and gives the same.
     pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);
-    match_.reset(pcre2_match_data_create_from_pattern(code_.get(), nullptr));
   }
 
   // `text` is valid UTF-8.
   void split(std::string_view text, const std::function<void(std::string_view)>& word) const {
+    if (text.empty()) return;
+    // Made for each call: the compiled expression is shared by threads, these are not.
+    const std::unique_ptr<pcre2_match_data, Free> match(
+        pcre2_match_data_create_from_pattern(code_.get(), nullptr));
+    const std::unique_ptr<pcre2_match_context, Free> context(pcre2_match_context_create(nullptr));
+    if (!match || !context) throw std::bad_alloc();
+    pcre2_set_match_limit(context.get(), match_limit(text.size()));
     size_t done = 0;
     while (done < text.size()) {
       const int found = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), done,
-                                    PCRE2_NO_UTF_CHECK, match_.get(), nullptr);
+                                    PCRE2_NO_UTF_CHECK, match.get(), context.get());
       if (found == PCRE2_ERROR_NOMATCH) break;
       if (found < 0)
         throw limit_error("text", "too hard to cut into words", {.at = "byte " + std::to_string(done)});
-      const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match_.get());
+      const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match.get());
       if (range[0] > done) word(text.substr(done, range[0] - done));
       word(text.substr(range[0], range[1] - range[0]));
       done = range[1];
@@ -55,9 +96,9 @@ class Splitter {
   struct Free {
     void operator()(pcre2_code* code) const { pcre2_code_free(code); }
     void operator()(pcre2_match_data* match) const { pcre2_match_data_free(match); }
+    void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
   };
   std::unique_ptr<pcre2_code, Free> code_;
-  std::unique_ptr<pcre2_match_data, Free> match_;
 };
 
 }  // namespace

@@ -28,7 +28,7 @@ class PreTokeniser {
 
   WordPattern pattern() const;
   // Calls `word` with consecutive stretches that together are `text`. Bytes that are not UTF-8 are words by
-  // themselves.
+  // themselves. Safe to call from several threads.
   void split(std::string_view text, const std::function<void(std::string_view)>& word) const;
 
  private:

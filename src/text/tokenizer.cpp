@@ -1,6 +1,6 @@
 #include "text/tokenizer.hpp"
 
-#include <unordered_set>
+#include <algorithm>
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
@@ -14,18 +14,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr uint64_t kTokenizerJsonLimit = 64ull << 20;
-constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
-
-// Bytes that are not UTF-8 become U+FFFD.
-std::string valid_utf8(std::string_view bytes) {
-  std::string text;
-  while (!bytes.empty()) {
-    const size_t length = utf8_length(bytes);
-    text += length > 0 ? bytes.substr(0, length) : kReplacement;
-    bytes.remove_prefix(length > 0 ? length : 1);
-  }
-  return text;
-}
 
 WordPattern pattern_of_gguf(const std::string& pre, const std::string& where) {
   if (pre == "smollm") return WordPattern::SmolLm;
@@ -34,6 +22,11 @@ WordPattern pattern_of_gguf(const std::string& pre, const std::string& where) {
   if (pre == "llama-bpe") return WordPattern::Llama3;
   throw bad_data(where + ": tokenizer.ggml.pre", "unsupported word pattern",
                  {.found = "\"" + printable(pre) + "\"", .expected = "smollm, gpt-2, qwen2 or llama-bpe"});
+}
+
+// What is saved as JSON must be text.
+void require_utf8(std::string_view text, const std::string& where, const std::string& at) {
+  if (!is_utf8(text)) throw bad_data(where, "not UTF-8", {.found = "\"" + printable(text) + "\"", .at = at});
 }
 
 }  // namespace
@@ -48,7 +41,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
   for (int32_t id : ids) {
     if (!skip_special || !is_special(id)) bytes += token_bytes(id);
   }
-  return valid_utf8(bytes);
+  return replace_invalid_utf8(bytes);
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer_folder(const fs::path& folder) {
@@ -81,8 +74,10 @@ std::unique_ptr<Tokenizer> make_gguf_tokenizer(GgufVocabulary gguf, const std::s
   constexpr int64_t kUserDefined = 4;
   BpeVocabulary vocabulary;
   vocabulary.pattern = pattern_of_gguf(gguf.pre, where);
+  vocabulary.ignore_merges = vocabulary.pattern == WordPattern::Llama3;  // implied by the name in GGUF
   for (size_t i = 0; i < gguf.tokens.size(); ++i) {
     const auto id = static_cast<int32_t>(i);
+    require_utf8(gguf.tokens[i], where + ": tokenizer.ggml.tokens", "id " + std::to_string(i));
     vocabulary.tokens.emplace_back(gguf.tokens[i], id);
     if (gguf.types[i] == kControl || gguf.types[i] == kUserDefined) {
       vocabulary.added.push_back({.text = gguf.tokens[i], .id = id, .special = gguf.types[i] == kControl});
@@ -98,6 +93,7 @@ std::unique_ptr<Tokenizer> make_gguf_tokenizer(GgufVocabulary gguf, const std::s
   vocabulary.bos_id = gguf.bos_id;
   vocabulary.eos_id = gguf.eos_id;
   vocabulary.pad_id = gguf.pad_id;
+  require_utf8(gguf.chat_template, where + ": tokenizer.chat_template", "");
   vocabulary.chat_template = std::move(gguf.chat_template);
   return make_byte_level_bpe(std::move(vocabulary), where);
 }
@@ -109,13 +105,13 @@ std::string StreamDecoder::push(int32_t id) {
   for (size_t tail = std::min<size_t>(3, pending_.size()); tail > 0 && kept == 0; --tail) {
     if (utf8_is_incomplete(std::string_view(pending_).substr(pending_.size() - tail))) kept = tail;
   }
-  std::string shown = valid_utf8(std::string_view(pending_).substr(0, pending_.size() - kept));
+  std::string shown = replace_invalid_utf8(std::string_view(pending_).substr(0, pending_.size() - kept));
   pending_.erase(0, pending_.size() - kept);
   return shown;
 }
 
 std::string StreamDecoder::finish() {
-  std::string rest = valid_utf8(pending_);
+  std::string rest = replace_invalid_utf8(pending_);
   pending_.clear();
   return rest;
 }

@@ -12,10 +12,15 @@ namespace moellava {
 // The content of tokenizer.json: a byte-level BPE with a known word pattern. `where` names it in errors.
 BpeVocabulary parse_tokenizer_json(std::string_view text, const std::string& where);
 
-// vocab.json, merges.txt and, when there, added_tokens.json.
+// The same the other way, as Hugging Face's tokenizers read it.
+std::string tokenizer_json(const BpeVocabulary& vocabulary);
+
+// vocab.json, merges.txt and, when there, added_tokens.json; for the tokenizer classes that cut words as
+// GPT-2 does.
 BpeVocabulary read_vocab_and_merges(const std::filesystem::path& folder);
 
-// Special tokens and chat template from tokenizer_config.json and special_tokens_map.json, where they are.
+// Added and special tokens and the chat template from tokenizer_config.json and special_tokens_map.json,
+// where they are. Throws BadData when a bos, eos or pad token is named that is not in the vocabulary.
 void read_tokenizer_config(const std::filesystem::path& folder, BpeVocabulary& vocabulary);
 
 // tokenizer.json, tokenizer_config.json and special_tokens_map.json, as Hugging Face's tokenizers read them.
