@@ -1,5 +1,7 @@
 #include "model/config.hpp"
 
+#include <unistd.h>
+
 #include <fstream>
 
 #include "base/error.hpp"
@@ -23,7 +25,7 @@ const char* const kLlamaConfig = R"({
 
 // Writes config.json into a fresh folder and reads it.
 ModelConfig read_text(const std::string& text) {
-  const fs::path folder = fs::path(::testing::TempDir()) / "config_test";
+  const fs::path folder = fs::path(::testing::TempDir()) / ("config_test_" + std::to_string(::getpid()));
   fs::create_directories(folder);
   std::ofstream(folder / "config.json") << text;
   return read_model_config(folder);

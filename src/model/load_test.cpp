@@ -1,5 +1,7 @@
 #include "model/load.hpp"
 
+#include <unistd.h>
+
 #include <fstream>
 
 #include "base/error.hpp"
@@ -63,7 +65,8 @@ void fill_randomly(MoeLlava& model) {
 }
 
 fs::path fresh_folder(const std::string& name) {
-  const fs::path folder = fs::path(::testing::TempDir()) / ("load_test_" + name);
+  const fs::path folder =
+      fs::path(::testing::TempDir()) / ("load_test_" + std::to_string(::getpid()) + "_" + name);
   fs::remove_all(folder);
   return folder;
 }

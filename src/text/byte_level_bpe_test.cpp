@@ -1,6 +1,7 @@
 #include "text/byte_level_bpe.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -201,7 +202,7 @@ TEST(ByteLevelBpe, SeveralThreadsMayEncode) {
 }
 
 TEST(ByteLevelBpe, SavedFilesGiveTheSameTokenizer) {
-  const fs::path folder = fs::path(::testing::TempDir()) / "tokenizer_saved";
+  const fs::path folder = fs::path(::testing::TempDir()) / ("tokenizer_saved_" + std::to_string(::getpid()));
   for (WordPattern pattern :
        {WordPattern::Gpt2, WordPattern::SmolLm, WordPattern::Qwen2, WordPattern::Llama3}) {
     BpeVocabulary vocabulary = small_vocabulary();
@@ -248,7 +249,7 @@ struct BadTokenizer {
 class BadTokenizers : public ::testing::TestWithParam<BadTokenizer> {};
 
 TEST_P(BadTokenizers, GivesAOneLineError) {
-  const fs::path folder = fs::path(::testing::TempDir()) / "tokenizer_bad";
+  const fs::path folder = fs::path(::testing::TempDir()) / ("tokenizer_bad_" + std::to_string(::getpid()));
   BpeVocabulary vocabulary = small_vocabulary();
   make_byte_level_bpe(vocabulary, "test")->save(folder);
   const Json good = read_json(folder / "tokenizer.json");

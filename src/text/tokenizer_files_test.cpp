@@ -1,6 +1,7 @@
 #include "text/tokenizer_files.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <map>
@@ -28,7 +29,8 @@ Files gpt2_files() {
 }
 
 fs::path write_folder(const Files& files) {
-  const fs::path folder = fs::path(::testing::TempDir()) / "tokenizer_files_test";
+  const fs::path folder =
+      fs::path(::testing::TempDir()) / ("tokenizer_files_test_" + std::to_string(::getpid()));
   fs::remove_all(folder);
   fs::create_directories(folder);
   for (const auto& [name, content] : files) write_file_atomic(folder / name, content);
@@ -73,7 +75,8 @@ TEST(TokenizerFolder, AddedTokensMayStandInTheConfigOnly) {
   EXPECT_FALSE(tokenizer->is_special(301));
 
   // They survive saving, their rules too.
-  const fs::path again = fs::path(::testing::TempDir()) / "tokenizer_files_test_again";
+  const fs::path again =
+      fs::path(::testing::TempDir()) / ("tokenizer_files_test_again_" + std::to_string(::getpid()));
   tokenizer->save(again);
   EXPECT_EQ(open_tokenizer_folder(again)->encode_text("<|end|><tool>  b", true),
             (std::vector<int32_t>{300, 301, 'b'}));

@@ -1,6 +1,7 @@
 #include "text/tokenizer.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/error.hpp"
 #include "text/byte_alphabet.hpp"
@@ -64,7 +65,8 @@ TEST(GgufTokenizer, Llama3DoesNotBuildWordsThatAreTokens) {
   gguf.pre = "llama-bpe";
   const auto tokenizer = make_gguf_tokenizer(gguf, "a.gguf");
   EXPECT_EQ(tokenizer->encode_text(" x"), std::vector<int32_t>{257});
-  const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "tokenizer_test_llama3";
+  const std::filesystem::path folder =
+      std::filesystem::path(::testing::TempDir()) / ("tokenizer_test_llama3_" + std::to_string(::getpid()));
   tokenizer->save(folder);
   EXPECT_EQ(open_tokenizer_folder(folder)->encode_text(" x"), std::vector<int32_t>{257});
 }

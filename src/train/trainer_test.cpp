@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -191,7 +192,7 @@ TEST(Trainer, WithoutBalanceGradientTheRouterLearnsFromTheTextAlone) {
 }
 
 TEST(Trainer, AResumedRunEndsWithTheSameBits) {
-  const fs::path folder = fs::path(::testing::TempDir()) / "trainer_resume";
+  const fs::path folder = fs::path(::testing::TempDir()) / ("trainer_resume_" + std::to_string(::getpid()));
   fs::remove_all(folder);
   fs::create_directories(folder);
   for (int stage : {2, 3}) {
