@@ -25,6 +25,11 @@ std::string with_dashes(std::string name) {
   return name;
 }
 
+constexpr const char* kExitStatus =
+    R"(Exit status: 0 done, 1 internal error, 2 usage, 3 bad data, 4 input or output, 5 out of memory or over a
+limit, 130 interrupted. Data goes to stdout, everything else to stderr.
+)";
+
 std::vector<std::string> long_flags(const CLI::App& command) {
   std::vector<std::string> flags;
   for (const CLI::Option* option : command.get_options()) {
@@ -42,7 +47,17 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
 
 }  // namespace
 
-std::vector<std::string> normalise_flags(const CLI::App& app, const std::vector<std::string>& arguments) {
+std::string HelpFormatter::make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const {
+  if (mode == CLI::AppFormatMode::Sub) return make_expanded(app);
+  return make_usage(app, std::move(name)) + "\n" + make_description(app) + "\n" + make_footer(app) +
+         make_positionals(app) + make_groups(app, mode) + make_subcommands(app, mode) + "\n" + kExitStatus;
+}
+
+std::vector<std::string> normalise_flags(const CLI::App& app, std::vector<std::string> arguments) {
+  if (!arguments.empty() && arguments[0] == "help") {
+    arguments.erase(arguments.begin());
+    arguments.emplace_back("--help");
+  }
   const std::vector<std::string> flags = long_flags(command_of(app, arguments));
   std::vector<std::string> normalised;
   for (const std::string& argument : arguments) {
@@ -78,6 +93,10 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error,
   std::string text = error.what();
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text + " (see moe-llava " + (in_command ? command.get_name() + " " : "") + "--help)";
+}
+
+std::string refusal(const std::string& value, const std::string& expected) {
+  return "not allowed: found \"" + printable(value) + "\", expected " + expected;
 }
 
 }  // namespace moellava

@@ -4,9 +4,11 @@
 
 #include <cstdio>
 #include <iostream>
+#include <limits>
 #include <memory>
 
 #include "base/error.hpp"
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/model_options.hpp"
 #include "generate/engine.hpp"
@@ -24,6 +26,27 @@ struct ChatOptions {
   bool stats = false;
   int64_t max_new_tokens = 512;
   SamplingOptions sampling;
+};
+
+// Prints an answer as it grows, without the white space around it: that only separates it from its prompt.
+class AnswerPrinter {
+ public:
+  void print(std::string_view part) {
+    constexpr const char* kSpace = " \t\r\n";
+    waiting_ += part;
+    const size_t last = waiting_.find_last_not_of(kSpace);
+    if (last == std::string::npos) return;
+    const size_t first = text_.empty() ? waiting_.find_first_not_of(kSpace) : 0;
+    const std::string ready = waiting_.substr(first, last + 1 - first);
+    std::cout << ready << std::flush;
+    text_ += ready;
+    waiting_.erase(0, last + 1);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+  std::string waiting_;
 };
 
 class Chat {
@@ -51,25 +74,31 @@ class Chat {
     waiting_images_ = 0;
   }
 
+  // When something throws, the conversation is as it was before.
   void ask(const std::string& text) {
     Turn turn{Role::User, {}};
-    for (; waiting_images_ > 0; --waiting_images_) {
+    for (int i = 0; i < waiting_images_; ++i) {
       turn.parts.emplace_back(ImagePart{});
       turn.parts.emplace_back(std::string("\n"));
     }
     turn.parts.emplace_back(text);
-    conversation_.turns.push_back(std::move(turn));
+    Conversation conversation = conversation_;
+    conversation.turns.push_back(std::move(turn));
 
     GenerateRequest request;
-    request.ids = prompt_ids(*loaded_.model, *loaded_.tokenizer, conversation_);
+    request.ids = prompt_ids(*loaded_.model, *loaded_.tokenizer, conversation);
     if (!features_.empty()) request.features = at::cat(features_, 0);
     request.max_new_tokens = options_.max_new_tokens;
     request.sampling = options_.sampling;
     request.stop_ids = stop_ids(*loaded_.model, *loaded_.tokenizer);
+    request.stop = stop_texts(*loaded_.model, *loaded_.tokenizer);
+    AnswerPrinter printer;
     const GenerateResult answer =
-        engine_.generate(request, [](std::string_view part) { std::cout << part << std::flush; });
+        engine_.generate(request, [&](std::string_view part) { printer.print(part); });
     std::cout << std::endl;
-    conversation_.turns.push_back({Role::Assistant, {answer.text}});
+    conversation.turns.push_back({Role::Assistant, {printer.text()}});
+    conversation_ = std::move(conversation);
+    waiting_images_ = 0;
     if (options_.stats) print_stats(answer);
   }
 
@@ -91,24 +120,31 @@ class Chat {
   int waiting_images_ = 0;            // given, and not yet part of a turn
 };
 
+// False at the end of the conversation.
+bool obey(Chat& chat, const std::string& line) {
+  if (line.empty()) return true;
+  if (line == "/quit") return false;
+  if (line == "/clear") {
+    chat.clear();
+  } else if (line == "/image" || line.starts_with("/image ")) {
+    if (line.size() <= 7) throw usage_error("/image", "needs a file");
+    chat.add_image(line.substr(7));
+  } else {
+    chat.ask(line);
+  }
+  return true;
+}
+
 void talk(Chat& chat) {
   const bool terminal = ::isatty(STDIN_FILENO) != 0;
   if (terminal) std::fprintf(stderr, "Commands: /image FILE, /clear, /quit\n");
   std::string line;
   while ((terminal ? std::fputs("> ", stderr) : 0, std::getline(std::cin, line))) {
-    if (line.empty()) continue;
-    if (line == "/quit") return;
-    if (line == "/clear") {
-      chat.clear();
-    } else if (line.starts_with("/image ")) {
-      // A picture that cannot be read does not end the conversation.
-      try {
-        chat.add_image(line.substr(7));
-      } catch (const Error& error) {
-        std::fprintf(stderr, "error: %s\n", error.what());
-      }
-    } else {
-      chat.ask(line);
+    // A picture that cannot be read or a question too long does not end the conversation.
+    try {
+      if (!obey(chat, line)) return;
+    } catch (const Error& error) {
+      std::fprintf(stderr, "error: %s\n", error.what());
     }
   }
 }
@@ -127,22 +163,23 @@ void add_chat_command(CLI::App& app) {
   command->add_flag("--no-exif", options->no_exif, "do not turn pictures as their EXIF data says")
       ->group("Prompt");
   command->add_option("--temperature", options->sampling.temperature, "0: always the likeliest token")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(number_from(0.0, 100.0))
       ->group("Sampling")
       ->capture_default_str();
   command->add_option("--top-p", options->sampling.top_p, "share of the probability to sample from")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_from(0.0, 1.0))
       ->group("Sampling")
       ->capture_default_str();
   command->add_option("--top-k", options->sampling.top_k, "tokens to sample from (0: all)")
-      ->check(CLI::Range(0, 1 << 24))
+      ->check(number_from<int64_t>(0, 1 << 24))
       ->group("Sampling")
       ->capture_default_str();
   command->add_option("--seed", options->sampling.seed, "of the sampling")
+      ->check(number_from<uint64_t>(0, std::numeric_limits<uint64_t>::max()))
       ->group("Sampling")
       ->capture_default_str();
   command->add_option("--max-new-tokens", options->max_new_tokens, "longest answer")
-      ->check(CLI::Range(1, 1 << 20))
+      ->check(number_from<int64_t>(1, 1 << 20))
       ->group("Sampling")
       ->capture_default_str();
   command->add_flag("--stats", options->stats, "print speeds to stderr")->group("Performance");

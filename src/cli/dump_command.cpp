@@ -3,10 +3,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "base/json.hpp"
+#include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/model_options.hpp"
 #include "files/npy.hpp"
@@ -26,7 +28,7 @@ struct DumpOptions {
   bool raw = false;
   bool no_exif = false;
   int64_t greedy = 0;
-  std::string capacity_factor;
+  std::optional<double> capacity_factor;
   std::string router_noise;
   std::string out;
 };
@@ -86,7 +88,7 @@ std::vector<int32_t> requested_ids(const DumpOptions& options, const LoadedModel
 
 MoeRun requested_run(const DumpOptions& options) {
   MoeRun run;
-  if (!options.capacity_factor.empty()) run.capacity_factor = std::stod(options.capacity_factor);
+  run.capacity_factor = options.capacity_factor;
   if (!options.router_noise.empty()) {
     const NpyArray noise = read_npy(options.router_noise);
     run.router_noise = at::tensor(noise.values).view(noise.shape);
@@ -159,7 +161,9 @@ void dump(const DumpOptions& options) {
     request.stop_ids = stop_ids(model, *loaded.tokenizer);
     Engine engine(model, *loaded.tokenizer);
     const GenerateResult answer = engine.generate(request);
-    write_file_atomic(out / "greedy.json", Json(answer.ids).dump() + "\n");
+    std::vector<int32_t> written = answer.ids;
+    if (answer.end_id) written.push_back(*answer.end_id);  // as Hugging Face's generate returns it
+    write_file_atomic(out / "greedy.json", Json(written).dump() + "\n");
   }
 }
 
@@ -182,12 +186,12 @@ void add_dump_command(CLI::App& app) {
   command->add_flag("--no-exif", options->no_exif, "do not turn pictures as their EXIF data says")
       ->group("Prompt");
   command->add_option("--greedy", options->greedy, "also write this many greedy tokens")
-      ->check(CLI::Range(0, 1 << 20))
+      ->check(number_from<int64_t>(0, 1 << 20))
       ->group("Run");
   command
       ->add_option("--capacity-factor", options->capacity_factor,
                    "expert capacity factor instead of the model's own")
-      ->check(CLI::PositiveNumber)
+      ->check(number_from(1e-6, 1e6))
       ->group("Run");
   command
       ->add_option("--router-noise", options->router_noise,
@@ -199,7 +203,7 @@ void add_dump_command(CLI::App& app) {
   moe-llava dump --model DIR --ids ids.json --capacity-factor 0.5 --out dump
 
 Files: ids.json, preprocessed.npy [M,3,S,S], vision.npy [M,N,W], projector.npy [M,N,H], logits.npy [T,V],
-router_logits.npy [L,T,E], top_idx.npy [L,T,k], combine.npy [L,T,E], slot.npy [L,T,E], greedy.json.)");
+router_logits.npy [L,T,E], top_idx.npy [L,T,k], combine.npy [L,T,E], slot.npy [L,T,E], greedy.json (with the id that ended it).)");
   command->callback([options, ids, prompt] {
     if (ids->count() + prompt->count() != 1) throw usage_error("dump", "needs one of --ids and --prompt");
     dump(*options);

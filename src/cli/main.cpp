@@ -3,6 +3,8 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
+#include <iostream>
 #include <new>
 
 #include "base/error.hpp"
@@ -14,23 +16,32 @@ namespace {
 constexpr const char* kExamples = R"(Examples:
   moe-llava chat --model DIR --image photo.jpg --prompt "What is this?"
   moe-llava train --stage 1 --model_name_or_path llm.gguf --vision_tower tower.pth --data_path captions.json \
-      --image_folder pictures --output_dir run/stage1
-
-Exit status: 0 done, 1 internal error, 2 usage, 3 bad data, 4 input or output, 5 out of memory or over a limit,
-130 interrupted. Data goes to stdout, everything else to stderr.)";
+      --image_folder pictures --output_dir run/stage1)";
 
 int fail(const std::string& message, int code) {
   std::fprintf(stderr, "error: %s\n", message.c_str());
   return code;
 }
 
-// The first line of libtorch's message; the rest is a stack trace.
-std::string first_line(const std::string& text) {
-  return text.substr(0, text.find('\n'));
+// libtorch's message without its stack trace. A full memory, too, is a c10::Error.
+int fail(const c10::Error& error) {
+  const std::string message = error.what_without_backtrace();
+  const std::string line = message.substr(0, message.find('\n'));
+  if (line.find("can't allocate memory") != std::string::npos)
+    return fail("out of memory: " + line, static_cast<int>(moellava::ErrorKind::Limit));
+  return fail("internal: " + line, static_cast<int>(moellava::ErrorKind::Internal));
+}
+
+// A full disk behind stdout shows when the last of it is written.
+void finish_stdout() {
+  std::cout.flush();
+  if (!std::cout || std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    throw moellava::make_error(moellava::ErrorKind::Io, "stdout", "cannot be written");
 }
 
 int run(int argc, char** argv) {
   CLI::App app{"Sparse vision-language models: train, run, evaluate and understand MoE-LLaVA.", "moe-llava"};
+  app.formatter(std::make_shared<moellava::HelpFormatter>());
   app.set_version_flag("-V,--version", MOELLAVA_VERSION);
   app.require_subcommand(1);
   app.option_defaults()
@@ -47,6 +58,7 @@ int run(int argc, char** argv) {
   try {
     // CLI11 takes the arguments from the back.
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    finish_stdout();
   } catch (const CLI::Success& done) {
     return app.exit(done);
   } catch (const CLI::ParseError& error) {
@@ -67,8 +79,10 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return fail("out of memory", static_cast<int>(moellava::ErrorKind::Limit));
   } catch (const c10::Error& error) {
-    return fail("internal: " + first_line(error.what_without_backtrace()),
-                static_cast<int>(moellava::ErrorKind::Internal));
+    return fail(error);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return fail(moellava::printable(error.path1().string()) + ": " + error.code().message(),
+                static_cast<int>(moellava::ErrorKind::Io));
   } catch (const std::exception& error) {
     return fail(std::string("internal: ") + error.what(), static_cast<int>(moellava::ErrorKind::Internal));
   }

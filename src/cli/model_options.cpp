@@ -4,6 +4,8 @@
 
 #include <thread>
 
+#include "cli/arguments.hpp"
+
 namespace moellava {
 
 void ModelOptions::add_to(CLI::App& command) {
@@ -19,7 +21,7 @@ void ModelOptions::add_to(CLI::App& command) {
                   "conversation style instead of the model's own: chatml, v1, phi, qwen, stablelm")
       ->group("Model");
   command.add_option("--threads", threads, "threads (0: one for each core)")
-      ->check(CLI::Range(0, 1024))
+      ->check(number_from<int64_t>(0, 1024))
       ->group("Performance")
       ->capture_default_str();
 }

@@ -63,6 +63,7 @@ class StopFilter {
   size_t shown_ = 0;
 };
 
+// Also true where noise decides the second choice: then the cache holds what no other run would compute.
 bool may_drop(const ModelConfig& config, const MoeRun& run) {
   const MoeConfig& moe = config.moe;
   if (!moe.enabled()) return false;
@@ -127,7 +128,7 @@ GenerateResult Engine::generate(const GenerateRequest& request,
                    {.found = std::to_string(result.prompt_positions) + " positions",
                     .expected = "less than " + std::to_string(limit)});
   }
-  const int64_t most = std::min(request.max_new_tokens, limit - result.prompt_positions);
+  const int64_t most = std::clamp<int64_t>(request.max_new_tokens, 0, limit - result.prompt_positions);
   result.reused_positions = reusable_positions(request);
   last_.ids.clear();  // stays so if something throws
   reserve(result.prompt_positions + most, result.reused_positions);
@@ -156,7 +157,10 @@ GenerateResult Engine::generate(const GenerateRequest& request,
   while (!stopped && static_cast<int64_t>(result.ids.size()) < most) {
     const int32_t id = sample({logits.data_ptr<float>(), choices}, request.sampling, result.ids.size());
     stopped = ends(id);
-    if (stopped) break;
+    if (stopped) {
+      result.end_id = id;
+      break;
+    }
     result.ids.push_back(id);
     stopped = filter.add(stream.push(id));
     if (stopped || static_cast<int64_t>(result.ids.size()) == most) break;
@@ -173,7 +177,9 @@ GenerateResult Engine::generate(const GenerateRequest& request,
   result.text = filter.text();
   result.decode_seconds = watch.lap();
 
-  // 3. What the cache holds now: the prompt and every token that was run.
+  // 3. What the cache holds now: the prompt and every token that was run. Of no use to anybody where
+  // neighbours had a say in it.
+  if (may_drop(model_.config(), request.moe)) return result;
   last_.features = request.features;
   last_.ids = request.ids;
   const auto run = static_cast<std::ptrdiff_t>(last_.cache.length - result.prompt_positions);
@@ -198,6 +204,12 @@ std::vector<int32_t> prompt_ids(const MoeLlava& model, const Tokenizer& tokenize
 std::vector<int32_t> stop_ids(const MoeLlava& model, const Tokenizer& tokenizer) {
   const auto id = tokenizer.id_of(conversation_style(model.config().conversation).stop);
   return id ? std::vector<int32_t>{*id} : std::vector<int32_t>{};
+}
+
+std::vector<std::string> stop_texts(const MoeLlava& model, const Tokenizer& tokenizer) {
+  const std::string_view stop = conversation_style(model.config().conversation).stop;
+  return stop.empty() || tokenizer.id_of(stop) ? std::vector<std::string>{}
+                                               : std::vector<std::string>{std::string(stop)};
 }
 
 at::Tensor pixels_of(const MoeLlava& model, const Image& image) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +27,8 @@ struct GenerateRequest {
 enum class FinishReason { Stop, Length };
 
 struct GenerateResult {
-  std::vector<int32_t> ids;  // without the id that ended the answer
+  std::vector<int32_t> ids;       // without the id that ended the answer
+  std::optional<int32_t> end_id;  // which is here; none when a stop text or the length ended it
   std::string text;
   FinishReason reason = FinishReason::Length;
   int64_t prompt_positions = 0;
@@ -41,8 +43,8 @@ class Engine {
 
   // `on_text` gets the answer as it grows, never half a UTF-8 character and never the beginning of a stop
   // text. The key-value cache of the common beginning of two requests in a row is kept, unless the MoE layers
-  // could drop tokens: then what a token gets depends on its neighbours. Throws BadData when the prompt
-  // exceeds the context.
+  // of either could drop tokens: then what a token gets depends on its neighbours. Throws BadData when the
+  // prompt is empty, exceeds the context, or has more or fewer picture marks than pictures.
   GenerateResult generate(const GenerateRequest& request,
                           const std::function<void(std::string_view)>& on_text = {});
 
@@ -72,8 +74,9 @@ ForwardResult forward_prompt(const MoeLlava& model, const std::vector<int32_t>& 
 // The prompt of a conversation in the style of the model.
 std::vector<int32_t> prompt_ids(const MoeLlava& model, const Tokenizer& tokenizer,
                                 const Conversation& conversation);
-// Ids that end an answer in the model's style.
+// What ends an answer in the model's style: an id, or a text where that is not one id of the tokenizer.
 std::vector<int32_t> stop_ids(const MoeLlava& model, const Tokenizer& tokenizer);
+std::vector<std::string> stop_texts(const MoeLlava& model, const Tokenizer& tokenizer);
 
 // A picture file as the tower takes it: [1, 3, S, S].
 at::Tensor load_pixels(const MoeLlava& model, const std::filesystem::path& path, bool apply_exif = true);

@@ -106,6 +106,43 @@ TEST_P(EngineTest, KeepsNothingWhereTokensCanBeDropped) {
   EXPECT_EQ(engine.generate(r).reused_positions, GetParam() ? 0 : 3);
 }
 
+TEST_P(EngineTest, NobodyInheritsACacheThatDroppingOrNoiseShaped) {
+  Engine engine(model_, *tokenizer_);
+  const GenerateRequest plain = request({5, 6, 7, 8, 9, 10});
+  GenerateRequest shaped = plain;
+  shaped.moe.capacity_factor = 0.25;
+  engine.generate(shaped);
+  const GenerateResult after = engine.generate(plain);
+  EXPECT_EQ(after.reused_positions, GetParam() ? 0 : 5);
+  EXPECT_EQ(after.ids, naive_greedy(plain));
+  if (!GetParam()) return;
+  shaped = plain;
+  shaped.moe.router_noise = random_tensor({2, 6, 4}, 90) * 10;
+  engine.generate(shaped);
+  EXPECT_EQ(engine.generate(plain).reused_positions, 0);
+}
+
+TEST_P(EngineTest, ARequestThatFailsLeavesNothingBehind) {
+  Engine engine(model_, *tokenizer_);
+  const GenerateRequest r = request({5, 6, 7});
+  engine.generate(r);
+  EXPECT_THROW(engine.generate(r, [](std::string_view) { throw std::runtime_error("closed"); }),
+               std::runtime_error);
+  const GenerateResult after = engine.generate(r);
+  EXPECT_EQ(after.reused_positions, 0);
+  EXPECT_EQ(after.ids, naive_greedy(r));
+}
+
+TEST_P(EngineTest, SampledAnswersDependOnTheSeedAlone) {
+  Engine engine(model_, *tokenizer_);
+  GenerateRequest r = request({5, 6, 7}, 12);
+  r.sampling = {.temperature = 1.5, .top_p = 0.95, .top_k = 50, .seed = 4};
+  const std::vector<int32_t> first = engine.generate(r).ids;
+  EXPECT_EQ(engine.generate(r).ids, first);  // from the cache now
+  r.sampling.seed = 5;
+  EXPECT_NE(engine.generate(r).ids, first);
+}
+
 TEST_P(EngineTest, StopTextsAreHeldBackAndCutOff) {
   Engine engine(model_, *tokenizer_);
   const GenerateRequest plain = request({5, 6, 7}, 12);
@@ -134,6 +171,8 @@ TEST_P(EngineTest, StopsAtItsIdsItsLengthAndItsContext) {
   const GenerateResult stopped = engine.generate(r);
   EXPECT_EQ(stopped.reason, FinishReason::Stop);
   EXPECT_LE(stopped.ids.size(), 2u);
+  EXPECT_EQ(stopped.end_id, whole.ids[2]);
+  EXPECT_FALSE(whole.end_id);
   EXPECT_EQ(engine.generate(request(std::vector<int32_t>(60, 5), 100)).ids.size(), 4u);
   EXPECT_THROW(engine.generate(request(std::vector<int32_t>(64, 5))), Error);
   EXPECT_THROW(engine.generate(request({})), Error);

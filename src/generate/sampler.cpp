@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <vector>
 
 #include "base/error.hpp"
@@ -14,6 +13,44 @@ namespace {
 
 constexpr uint64_t kSamplingStream = 0x73616d70;  // any fixed number: apart from other uses of the seed
 
+struct Candidate {
+  int32_t id;
+  double probability;  // not normalised
+};
+
+bool likelier(const Candidate& a, const Candidate& b) {
+  return a.probability != b.probability ? a.probability > b.probability : a.id < b.id;
+}
+
+double mass_of(const std::vector<Candidate>& candidates) {
+  double mass = 0;
+  for (const Candidate& candidate : candidates) mass += candidate.probability;
+  return mass;
+}
+
+void keep_top_k(std::vector<Candidate>& candidates, size_t k) {
+  if (k >= candidates.size()) return;
+  std::nth_element(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(k), candidates.end(),
+                   likelier);
+  candidates.resize(k);
+}
+
+// The set is mostly small, so sorting goes only as far as it reaches.
+void keep_top_p(std::vector<Candidate>& candidates, double p) {
+  const double wanted = p * mass_of(candidates);
+  double mass = 0;
+  size_t count = 0;
+  for (size_t sorted = 0; count < candidates.size() && (count == 0 || mass < wanted); ++count) {
+    if (count == sorted) {
+      sorted = std::min(candidates.size(), sorted == 0 ? 64 : 4 * sorted);
+      std::partial_sort(candidates.begin() + static_cast<std::ptrdiff_t>(count),
+                        candidates.begin() + static_cast<std::ptrdiff_t>(sorted), candidates.end(), likelier);
+    }
+    mass += candidates[count].probability;
+  }
+  candidates.resize(count);
+}
+
 }  // namespace
 
 int32_t sample(std::span<const float> logits, const SamplingOptions& options, uint64_t counter) {
@@ -21,40 +58,33 @@ int32_t sample(std::span<const float> logits, const SamplingOptions& options, ui
     throw bad_data("logits", "not a number", {.hint = "the weights may be damaged"});
   }
   const auto best = std::max_element(logits.begin(), logits.end());
+  if (best == logits.end() || !std::isfinite(*best)) {
+    throw bad_data("logits", "no finite largest one", {.hint = "the weights may be damaged"});
+  }
   if (options.temperature <= 0) return static_cast<int32_t>(best - logits.begin());
 
-  std::vector<int32_t> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto by_logit = [&](int32_t a, int32_t b) {
-    const float x = logits[static_cast<size_t>(a)];
-    const float y = logits[static_cast<size_t>(b)];
-    return x != y ? x > y : a < b;
-  };
-  size_t kept = logits.size();
-  if (options.top_k > 0) kept = std::min(kept, static_cast<size_t>(options.top_k));
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(), by_logit);
-  order.resize(kept);
+  std::vector<Candidate> candidates;
+  candidates.reserve(logits.size());
+  for (float logit : logits) {
+    candidates.push_back({static_cast<int32_t>(candidates.size()),
+                          std::exp((static_cast<double>(logit) - *best) / options.temperature)});
+  }
+  if (options.top_k > 0) keep_top_k(candidates, static_cast<size_t>(options.top_k));
+  if (options.top_p < 1) keep_top_p(candidates, options.top_p);
+  // By id again: then the draw does not depend on the order in which the algorithms above leave a set.
+  if (options.top_k > 0 || options.top_p < 1)
+    std::sort(candidates.begin(), candidates.end(),
+              [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
 
-  std::vector<double> probability;
-  double total = 0;
-  for (int32_t id : order) {
-    probability.push_back(
-        std::exp((static_cast<double>(logits[static_cast<size_t>(id)]) - *best) / options.temperature));
-    total += probability.back();
+  double rest = random_unit(options.seed, kSamplingStream, counter) * mass_of(candidates);
+  const Candidate* drawn = nullptr;
+  for (const Candidate& candidate : candidates) {
+    if (candidate.probability == 0) continue;
+    drawn = &candidate;
+    rest -= candidate.probability;
+    if (rest < 0) break;
   }
-  if (options.top_p < 1) {
-    double mass = 0;
-    size_t count = 0;
-    while (count < kept && mass < options.top_p * total) mass += probability[count++];
-    probability.resize(std::max<size_t>(count, 1));
-    total = std::accumulate(probability.begin(), probability.end(), 0.0);
-  }
-  double rest = random_unit(options.seed, kSamplingStream, counter) * total;
-  for (size_t i = 0; i < probability.size(); ++i) {
-    rest -= probability[i];
-    if (rest < 0) return order[i];
-  }
-  return order[probability.size() - 1];
+  return drawn->id;  // the likeliest one has probability 1, so there is one
 }
 
 }  // namespace moellava

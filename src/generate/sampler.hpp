@@ -15,7 +15,7 @@ struct SamplingOptions {
 
 // `logits` of the tokens that may be chosen, by id. What is drawn depends on (seed, counter) only, so that
 // token i of an answer is the same however the answer is produced. Throws BadData when a logit is not a
-// number.
+// number or the largest one is not finite.
 int32_t sample(std::span<const float> logits, const SamplingOptions& options, uint64_t counter);
 
 }  // namespace moellava
