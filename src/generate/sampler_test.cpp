@@ -123,7 +123,9 @@ TEST(Sampler, RefusesWhatIsNotANumber) {
 TEST(Sampler, TheColdestTemperatureIsGreedy) {
   for (double temperature : {1e-3, 1e-300, std::numeric_limits<double>::denorm_min()})
     EXPECT_EQ(sample(kLogits, {.temperature = temperature}, 1), 1);
-  EXPECT_EQ(sample(std::vector<float>{-std::numeric_limits<float>::infinity(), -5.f}, {.temperature = 1e300}, 7), 1);
+  EXPECT_EQ(
+      sample(std::vector<float>{-std::numeric_limits<float>::infinity(), -5.f}, {.temperature = 1e300}, 7),
+      1);
 }
 
 }  // namespace
