@@ -32,6 +32,17 @@ MoeLayerConfig moe_layer_config(const MoeConfig& moe, size_t index) {
           .use_residual = moe.use_residual};
 }
 
+// [B, 1, T, T] bool: causal, and padding seen by nobody. Undefined when there is none.
+at::Tensor seen_keys(const std::vector<int64_t>& lengths, int64_t count) {
+  const bool padded =
+      std::any_of(lengths.begin(), lengths.end(), [&](int64_t length) { return length < count; });
+  if (!padded) return {};
+  const at::Tensor position = at::arange(count, at::kLong).unsqueeze(0);           // [1, T]
+  const at::Tensor real = position < at::tensor(lengths, at::kLong).unsqueeze(1);  // [B, T]
+  const at::Tensor causal = at::ones({count, count}, at::kBool).tril();            // [T, T]
+  return causal.logical_and(real.unsqueeze(1)).unsqueeze(1);
+}
+
 }  // namespace
 
 Decoder::Decoder(const DecoderConfig& config, const MoeConfig& moe)
@@ -68,6 +79,8 @@ DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& r
       static_cast<int64_t>(config_.rotary_fraction * static_cast<double>(config_.head_dim())) / 2 * 2;
   const RotaryTable rotary = rotary_table({.dims = rotary_dims, .theta = config_.rope_theta}, cached, count);
 
+  const at::Tensor seen = seen_keys(run.lengths, count);
+
   DecoderOutput output;
   // The feed-forward of a layer, dense or sparse; MoE sees the batch as one list of rows.
   auto feed_forward = [&](const DecoderLayer& layer, const at::Tensor& x) {
@@ -87,7 +100,7 @@ DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& r
     if (run.hidden != nullptr) run.hidden->push_back(x);
     LayerCache* cache = run.cache != nullptr ? &run.cache->layers[i] : nullptr;
     const at::Tensor normed = layer.input_layernorm(x);
-    const at::Tensor attended = layer.self_attn.causal(normed, rotary, cache, cached);
+    const at::Tensor attended = layer.self_attn.causal(normed, rotary, cache, cached, seen);
     if (config_.residual == Residual::Parallel) {
       x = x + attended + feed_forward(layer, normed);
     } else {

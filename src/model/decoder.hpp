@@ -18,6 +18,9 @@ struct DecoderRun {
   MoeRun moe = {};
   KvCache* cache = nullptr;                   // T new positions are appended
   std::vector<at::Tensor>* hidden = nullptr;  // gets [B,T,H] at each layer's input and after the final norm
+  // [B] positions that are not padding, or empty. Padding stands on the right, so no real position sees it;
+  // but it goes through the routers, and for them to choose as the original's it must not see itself either.
+  std::vector<int64_t> lengths = {};
 };
 
 struct DecoderOutput {

@@ -38,7 +38,7 @@ at::Tensor Attention::join_heads(const at::Tensor& attended) const {
 }
 
 at::Tensor Attention::causal(const at::Tensor& x, const RotaryTable& rotary, LayerCache* cache,
-                             int64_t cached) const {
+                             int64_t cached, const at::Tensor& seen) const {
   const int64_t count = x.size(1);
   const at::Tensor q = rotate(heads_of(q_proj(x), config.heads), rotary);
   at::Tensor k = rotate(heads_of(k_proj(x), config.kv_heads), rotary);
@@ -54,9 +54,13 @@ at::Tensor Attention::causal(const at::Tensor& x, const RotaryTable& rotary, Lay
   v = repeat_heads(v, group);
   // A single new position sees everything; several behind a cache need an explicit mask.
   const bool several_behind_cache = cached > 0 && count > 1;
-  const std::optional<at::Tensor> mask =
-      several_behind_cache ? std::optional(causal_mask(count, cached)) : std::nullopt;
-  const bool is_causal = cached == 0 && count > 1;
+  std::optional<at::Tensor> mask;
+  if (seen.defined()) {
+    mask = seen;
+  } else if (several_behind_cache) {
+    mask = causal_mask(count, cached);
+  }
+  const bool is_causal = !mask && count > 1;
   return o_proj(join_heads(at::scaled_dot_product_attention(q, k, v, mask, /*dropout_p=*/0.0, is_causal)));
 }
 

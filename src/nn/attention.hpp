@@ -38,9 +38,10 @@ struct Attention {
   Attention() = default;
   explicit Attention(const AttentionConfig& attention_config);
 
-  // Causal. `cache` may be null; else T new positions are appended behind `cached` old ones.
-  at::Tensor causal(const at::Tensor& x, const RotaryTable& rotary, LayerCache* cache,
-                    int64_t cached) const;  // [B,T,H]
+  // Causal. `cache` may be null; else T new positions are appended behind `cached` old ones. `seen`
+  // [B,1,T,T] bool, without a cache: which keys each position may see, instead of all up to its own.
+  at::Tensor causal(const at::Tensor& x, const RotaryTable& rotary, LayerCache* cache, int64_t cached,
+                    const at::Tensor& seen = {}) const;  // [B,T,H]
   // Every position sees every other one; no rotary.
   at::Tensor full(const at::Tensor& x) const;  // [B,T,H]
   // `out_name` is the checkpoint's word for the output projection: "o_proj" or CLIP's "out_proj".

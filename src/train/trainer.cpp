@@ -90,6 +90,7 @@ at::Tensor Trainer::forward(const MicroBatch& batch, StepReport& report) const {
              .capacity_factor = std::nullopt,
              .balance_gradient = options_.balance_gradient,
              .router_noise = {}};
+  if (model_.config().moe.enabled()) run.lengths = spliced.lengths;
   const DecoderOutput output = decoder.forward(spliced.embeddings, run);
   at::Tensor loss = cross_entropy(decoder, output.hidden, target_rows(spliced.labels));
   if (output.balance_loss.defined()) {
