@@ -188,6 +188,8 @@ void add_optimisation_flags(TrainFlags& flags) {
                         [](TrainSettings& s) -> int64_t& { return s.gradient_accumulation_steps; });
   flags.number<double>("--learning_rate", 0.0, 10.0, "default 1e-3 in stage 1, else 2e-5",
                        [](TrainSettings& s) -> double& { return s.learning_rate; });
+  flags.number<double>("--mm_projector_lr", 0.0, 10.0, "of the projector (default 0: as --learning_rate)",
+                       [](TrainSettings& s) -> double& { return s.mm_projector_lr; });
   flags.number<double>("--warmup_ratio", 0.0, 1.0, "share of the steps that warm up (default 0.03)",
                        [](TrainSettings& s) -> double& { return s.warmup_ratio; });
   flags

@@ -48,6 +48,7 @@ void AdamW::step(double learning_rate) {
   const auto t = static_cast<double>(steps_done_);
   for (size_t p = 0; p < parameters_.size(); ++p) {
     const at::Tensor& tensor = parameters_[p].tensor;
+    const double own_rate = learning_rate * parameters_[p].rate;
     const double weight_decay = tensor.dim() >= 2 ? options_.weight_decay : 0;
     const Update update = {
         .beta1 = static_cast<float>(options_.beta1),
@@ -55,8 +56,8 @@ void AdamW::step(double learning_rate) {
         .eps = static_cast<float>(options_.eps),
         .rest1 = static_cast<float>(1 - options_.beta1),
         .rest2 = static_cast<float>(1 - options_.beta2),
-        .decay = static_cast<float>(1 - learning_rate * weight_decay),
-        .step_size = static_cast<float>(learning_rate / (1 - std::pow(options_.beta1, t))),
+        .decay = static_cast<float>(1 - own_rate * weight_decay),
+        .step_size = static_cast<float>(own_rate / (1 - std::pow(options_.beta1, t))),
         .second_scale = static_cast<float>(1 / std::sqrt(1 - std::pow(options_.beta2, t)))};
     const at::Tensor gradient =
         tensor.grad().defined() ? tensor.grad().contiguous() : at::zeros_like(first_[p]);

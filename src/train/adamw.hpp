@@ -11,6 +11,7 @@ namespace moellava {
 struct NamedParameter {
   std::string name;
   at::Tensor tensor;  // contiguous float32; shares its memory with the model's
+  double rate = 1;    // its learning rate, as a multiple of the step's
 };
 
 struct AdamWOptions {

@@ -102,6 +102,18 @@ TEST(AdamW, VectorsDoNotDecayAndAMissingGradientCountsAsZero) {
   EXPECT_FALSE(vector.equal(before));
 }
 
+TEST(AdamW, AParameterMayHaveARateOfItsOwn) {
+  const at::Tensor slow = at::ones({2});
+  const at::Tensor fast = at::ones({2});
+  AdamW adamw({{"slow", slow}, {"fast", fast, 5}}, {});
+  slow.mutable_grad() = at::ones({2});
+  fast.mutable_grad() = at::ones({2});
+  adamw.step(0.01);
+  // The first step of Adam is the learning rate.
+  EXPECT_TRUE(slow.allclose(at::full({2}, 0.99)));
+  EXPECT_TRUE(fast.allclose(at::full({2}, 0.95)));
+}
+
 TEST(GradientNorm, IsTheNormOfAllGradientsAndNamesTheFirstThatIsNotFinite) {
   std::vector<NamedParameter> parameters = {
       {"a", at::zeros({1})}, {"b", at::zeros({1})}, {"c", at::zeros({1})}};

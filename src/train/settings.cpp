@@ -34,6 +34,7 @@ Json settings_json(const TrainSettings& settings) {
                {"per_device_train_batch_size", settings.per_device_train_batch_size},
                {"gradient_accumulation_steps", settings.gradient_accumulation_steps},
                {"learning_rate", settings.learning_rate},
+               {"mm_projector_lr", settings.mm_projector_lr},
                {"warmup_ratio", settings.warmup_ratio},
                {"lr_scheduler_type", schedule_name(settings.lr_scheduler)},
                {"weight_decay", settings.weight_decay},

@@ -48,6 +48,7 @@ struct TrainSettings {
   int64_t per_device_train_batch_size = 8;
   int64_t gradient_accumulation_steps = 1;
   double learning_rate = 2e-5;
+  double mm_projector_lr = 0;  // of the projector; 0: as the others
   double warmup_ratio = 0.03;
   ScheduleKind lr_scheduler = ScheduleKind::Cosine;
   double weight_decay = 0;

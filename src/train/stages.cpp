@@ -112,7 +112,9 @@ std::vector<NamedParameter> select_trainable(MoeLlava& model, const TrainSetting
   model.visit([&](const std::string& name, at::Tensor& tensor) {
     const bool trained = stage.trains(name, family.file_name(name), settings.moe);
     tensor.set_requires_grad(trained);
-    if (trained) trainable.push_back({name, tensor});
+    const bool own_rate = is_projector_parameter(name) && settings.mm_projector_lr > 0;
+    if (trained)
+      trainable.push_back({name, tensor, own_rate ? settings.mm_projector_lr / settings.learning_rate : 1});
   });
   if (trainable.empty()) {
     throw usage_error("--stage " + std::to_string(settings.stage), "nothing to train",

@@ -72,6 +72,20 @@ TEST(Stages, ModulesMayBeNamedAsTheFamilyNamesThem) {
   for (const std::string& name : canonical) EXPECT_EQ(name.find("image_tower"), std::string::npos) << name;
 }
 
+TEST(Stages, TheProjectorMayLearnAtARateOfItsOwn) {
+  const auto model = testing::tiny_model(/*sparse=*/false);
+  TrainSettings settings = default_settings(2);
+  settings.learning_rate = 1e-4;
+  settings.mm_projector_lr = 1e-3;
+  size_t own = 0;
+  for (const NamedParameter& parameter : select_trainable(*model, settings)) {
+    const bool projector = parameter.name.find("mm_projector") != std::string::npos;
+    own += projector;
+    EXPECT_NEAR(parameter.rate, projector ? 10 : 1, 1e-12) << parameter.name;
+  }
+  EXPECT_GT(own, 0u);
+}
+
 TEST(Stages, OnlyTheTrainedRequireGradients) {
   const auto model = testing::tiny_model(/*sparse=*/true);
   select_trainable(*model, default_settings(2));
