@@ -75,6 +75,7 @@ struct VisionConfig {
   double norm_eps = 1e-5;
   Activation activation = Activation::QuickGelu;
   int64_t select_layer = -2;        // index into [embeddings, layer 1, ..., layer L]
+  bool geometry_known = true;       // false: only a name, and not one of the published ones
   bool select_class_token = false;  // mm_vision_select_feature "cls_patch"
 
   int64_t tokens() const;  // visual tokens of one picture

@@ -83,7 +83,15 @@ void choose_tower(Sources& sources, const fs::path& path, const LoadOptions& opt
   if (tower_path.empty() && config.vision && config.vision->kind == TowerKind::Clip) {
     tower_path = find_tower_folder(config.vision->name, path).value_or(fs::path());
   }
-  if (tower_path.empty()) return;
+  if (tower_path.empty()) {
+    if (config.vision && !config.vision->geometry_known) {
+      throw bad_data(path.string() + ": mm_image_tower", "unknown vision tower",
+                     {.found = "\"" + printable(config.vision->name) + "\"",
+                      .expected = "a folder of this name, a published CLIP, or a vision_config",
+                      .hint = "--vision-tower DIR names the folder"});
+    }
+    return;
+  }
   sources.tower = open_tower(tower_path);
   VisionConfig vision = sources.tower->config;
   if (config.vision) {

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "base/error.hpp"
+#include "base/json.hpp"
 #include "files/safetensors.hpp"
 #include "model/weights.hpp"
 #include "tests/testing.hpp"
@@ -191,6 +192,16 @@ TEST(Load, RefusesAConfigThatPromisesMoreThanTheFilesHold) {
   std::ofstream(folder / "config.json") << text;
   EXPECT_NE(message_of(folder).find("larger model than the files hold"), std::string::npos)
       << message_of(folder);
+}
+
+TEST(Load, AsksForATowerThatNobodyKnows) {
+  const fs::path folder = saved("llama", false);
+  Json config = read_json(folder / "config.json");
+  config.erase("vision_config");
+  std::ofstream(folder / "config.json") << config.dump();
+  const std::string message = message_of(folder);
+  EXPECT_NE(message.find("unknown vision tower: found \"tiny\""), std::string::npos) << message;
+  EXPECT_NE(message.find("--vision-tower DIR"), std::string::npos) << message;
 }
 
 TEST(Load, SaysWhatIsNotThere) {

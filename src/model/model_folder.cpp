@@ -29,8 +29,10 @@ constexpr NamedTower kTowers[] = {{"openai/clip-vit-large-patch14-336", 1024, 40
 VisionConfig vision_of_name(const std::string& name) {
   if (name == "efficientnet-lite0") return efficientnet_lite0_config();
   VisionConfig config;
+  config.geometry_known = false;
   for (const NamedTower& tower : kTowers) {
     if (tower.name != name) continue;
+    config.geometry_known = true;
     config.hidden_size = tower.hidden;
     config.intermediate_size = tower.intermediate;
     config.layers = tower.layers;
@@ -38,7 +40,7 @@ VisionConfig vision_of_name(const std::string& name) {
     config.image_size = tower.image;
     config.patch_size = tower.patch;
   }
-  return config;  // an unknown name keeps CLIP-L/336 until its folder is read
+  return config;
 }
 
 VisionConfig read_vision(const JsonObject& json) {
