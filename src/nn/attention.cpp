@@ -1,5 +1,7 @@
 #include "nn/attention.hpp"
 
+#include <cmath>
+
 namespace moellava {
 
 namespace {
@@ -15,6 +17,38 @@ at::Tensor repeat_heads(const at::Tensor& x, int64_t times) {
 // New position i (absolute: cached + i) sees all positions up to its own.
 at::Tensor causal_mask(int64_t count, int64_t cached) {
   return at::ones({count, cached + count}, at::kBool).tril(cached);
+}
+
+// Scores written out: q [B,heads,T,D], k and v [B,kv_heads,S,D], mask [T,S] or [B,1,T,S] or undefined.
+// The queries of one group stand in one matrix, so keys and values are never repeated.
+at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           const at::Tensor& mask) {
+  const int64_t count = q.size(2), width = q.size(3), all = k.size(2);
+  const int64_t groups = k.size(0) * k.size(1);
+  const double scale = 1 / std::sqrt(static_cast<double>(width));
+  const at::Tensor rows = (q * scale).reshape({groups, -1, width});
+  at::Tensor scores = at::bmm(rows, k.reshape({groups, all, width}).transpose(1, 2));
+  if (mask.defined()) {
+    const at::Tensor bias =
+        at::zeros(mask.sizes(), scores.options()).masked_fill_(mask.logical_not(), -INFINITY);
+    scores = (scores.view({q.size(0), q.size(1), count, all}) + bias).view_as(scores);
+  }
+  return at::bmm(scores.softmax(-1), v.reshape({groups, all, width})).view(q.sizes());
+}
+
+// On a CPU, libtorch's fused kernel pays only for long sequences: written out, a training step of 128
+// positions is several times faster; at 640 both are equal.
+constexpr int64_t kPlainUpTo = 512;
+
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
+                  bool is_causal) {
+  if (q.size(2) <= kPlainUpTo) {
+    return plain_attention(q, k, v, is_causal ? causal_mask(q.size(2), 0) : mask);
+  }
+  const int64_t times = q.size(1) / k.size(1);
+  const std::optional<at::Tensor> seen = mask.defined() ? std::optional(mask) : std::nullopt;
+  return at::scaled_dot_product_attention(q, repeat_heads(k, times), repeat_heads(v, times), seen,
+                                          /*dropout_p=*/0.0, is_causal);
 }
 
 }  // namespace
@@ -49,26 +83,17 @@ at::Tensor Attention::causal(const at::Tensor& x, const RotaryTable& rotary, Lay
     k = cache->keys.narrow(2, 0, cached + count);
     v = cache->values.narrow(2, 0, cached + count);
   }
-  const int64_t group = config.heads / config.kv_heads;
-  k = repeat_heads(k, group);
-  v = repeat_heads(v, group);
   // A single new position sees everything; several behind a cache need an explicit mask.
   const bool several_behind_cache = cached > 0 && count > 1;
-  std::optional<at::Tensor> mask;
-  if (seen.defined()) {
-    mask = seen;
-  } else if (several_behind_cache) {
-    mask = causal_mask(count, cached);
-  }
-  const bool is_causal = !mask && count > 1;
-  return o_proj(join_heads(at::scaled_dot_product_attention(q, k, v, mask, /*dropout_p=*/0.0, is_causal)));
+  const at::Tensor mask = !seen.defined() && several_behind_cache ? causal_mask(count, cached) : seen;
+  return o_proj(join_heads(attend(q, k, v, mask, /*is_causal=*/!mask.defined() && count > 1)));
 }
 
 at::Tensor Attention::full(const at::Tensor& x) const {
   const at::Tensor q = heads_of(q_proj(x), config.heads);
-  const at::Tensor k = repeat_heads(heads_of(k_proj(x), config.kv_heads), config.heads / config.kv_heads);
-  const at::Tensor v = repeat_heads(heads_of(v_proj(x), config.kv_heads), config.heads / config.kv_heads);
-  return o_proj(join_heads(at::scaled_dot_product_attention(q, k, v)));
+  const at::Tensor k = heads_of(k_proj(x), config.kv_heads);
+  const at::Tensor v = heads_of(v_proj(x), config.kv_heads);
+  return o_proj(join_heads(attend(q, k, v, {}, /*is_causal=*/false)));
 }
 
 void Attention::visit(const std::string& prefix, const ParameterVisitor& visitor, const char* out_name) {

@@ -51,6 +51,18 @@ at::Tensor naive_causal(const Attention& a, const at::Tensor& x, const RotaryTab
   return a.o_proj(out).unsqueeze(0);
 }
 
+TEST(Attention, LongSequencesTakeAnotherWayToTheSameResult) {
+  const Attention attention = make_attention(4, 2, 8, at::kDouble);
+  const at::Tensor x = random_tensor({1, 600, 32}, 1, at::kDouble);
+  auto run = [&](int64_t count) {
+    const RotaryTable rotary = in_dtype(rotary_table({.dims = 4, .theta = 10000}, 0, count), at::kDouble);
+    return attention.causal(x.narrow(1, 0, count), rotary, nullptr, 0);
+  };
+  EXPECT_TENSORS_CLOSE(run(600).narrow(1, 0, 500), run(500));
+  EXPECT_TENSORS_CLOSE(attention.full(x.narrow(1, 0, 500)),
+                       attention.full(x.narrow(1, 0, 500).repeat({1, 2, 1})).narrow(1, 0, 500));
+}
+
 TEST(Attention, CausalEqualsThePlainLoop) {
   for (int64_t kv_heads : {1, 2, 4}) {
     const Attention attention = make_attention(4, kv_heads, 8, at::kDouble);
