@@ -202,6 +202,11 @@ void add_optimisation_flags(TrainFlags& flags) {
                        [](TrainSettings& s) -> double& { return s.weight_decay; });
   flags.number<double>("--max_grad_norm", 0.0, 1e9, "clip the gradient's norm (default 0: do not)",
                        [](TrainSettings& s) -> double& { return s.max_grad_norm; });
+  flags.boolean(
+      "--bf16",
+      "matrix products in bfloat16 where the processor has them; weights, sums, router and optimiser "
+      "stay float32 (default False)",
+      [](TrainSettings& s) -> bool& { return s.bf16; });
   flags
       .text("--seed", "of batches, a new projector and new routers (default 42)",
             [](TrainSettings& s, TrainFlags::Text value) {

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "base/progress.hpp"
+#include "nn/precision.hpp"
 #include "train/checkpoint.hpp"
 #include "train/output_folder.hpp"
 #include "train/stages.hpp"
@@ -191,6 +192,9 @@ RunEnd train(const TrainSettings& settings) {
 
   // 4. The steps.
   keep_freed_memory();
+  const Bfloat16Products products(settings.bf16);
+  if (settings.bf16 && !has_bfloat16_products())
+    say("--bf16: this processor has no bfloat16 products, float32 is used");
   Trainer trainer(model, dataset, features, plan, std::move(trainable),
                   trainer_options(settings, total_steps));
   if (start) {

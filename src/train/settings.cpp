@@ -37,6 +37,7 @@ Json settings_json(const TrainSettings& settings) {
                {"mm_projector_lr", settings.mm_projector_lr},
                {"warmup_ratio", settings.warmup_ratio},
                {"lr_scheduler_type", schedule_name(settings.lr_scheduler)},
+               {"bf16", settings.bf16},
                {"weight_decay", settings.weight_decay},
                {"max_grad_norm", settings.max_grad_norm},
                {"seed", settings.seed}};

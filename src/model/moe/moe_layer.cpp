@@ -1,5 +1,7 @@
 #include "model/moe/moe_layer.hpp"
 
+#include "nn/precision.hpp"
+
 namespace moellava {
 
 MoeLayer::MoeLayer(const MoeLayerConfig& layer_config, const FeedForwardConfig& expert_config)
@@ -13,7 +15,7 @@ MoeLayer::MoeLayer(const MoeLayerConfig& layer_config, const FeedForwardConfig& 
 
 MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at::Tensor& noise) const {
   // 1. Route, in float32 whatever the model's dtype.
-  const at::Tensor logits = at::linear(x.to(at::kFloat), router.weight.to(at::kFloat));
+  const at::Tensor logits = exact_linear(x.to(at::kFloat), router.weight.to(at::kFloat));
   const double own_factor = run.training ? config.capacity_factor : config.eval_capacity_factor;
   const RouterOptions options{.top_k = config.top_k,
                               .capacity_factor = run.capacity_factor.value_or(own_factor),

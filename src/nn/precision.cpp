@@ -1,0 +1,73 @@
+#include "nn/precision.hpp"
+
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+
+#include <ATen/Context.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace moellava {
+
+namespace {
+
+bool rounding = false;
+
+void set_rounding(bool on) {
+  rounding = on;
+  at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
+                                          on ? at::Float32Precision::BF16 : at::Float32Precision::NONE);
+}
+
+class ExactProducts {
+ public:
+  ExactProducts() : before_(rounding) { set_rounding(false); }
+  ~ExactProducts() { set_rounding(before_); }
+  ExactProducts(const ExactProducts&) = delete;
+  ExactProducts& operator=(const ExactProducts&) = delete;
+
+ private:
+  bool before_;
+};
+
+struct ExactLinear : torch::autograd::Function<ExactLinear> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const at::Tensor& weight) {
+    context->save_for_backward({x, weight});
+    const ExactProducts exact;
+    return at::linear(x, weight);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    const torch::autograd::variable_list saved = context->get_saved_variables();
+    const ExactProducts exact;
+    return {at::mm(gradients[0], saved[1]), at::mm(gradients[0].t(), saved[0])};
+  }
+};
+
+}  // namespace
+
+bool has_bfloat16_products() {
+#ifdef __x86_64__
+  constexpr unsigned kAmxBf16 = 1U << 22;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kAmxBf16) != 0;
+#else
+  return false;
+#endif
+}
+
+Bfloat16Products::Bfloat16Products(bool wanted) {
+  set_rounding(wanted && has_bfloat16_products());
+}
+
+Bfloat16Products::~Bfloat16Products() {
+  set_rounding(false);
+}
+
+at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight) {
+  return ExactLinear::apply(x, weight);
+}
+
+}  // namespace moellava

@@ -1,0 +1,24 @@
+// In what precision the matrix products of float32 tensors are computed.
+#pragma once
+
+#include "nn/parameter.hpp"
+
+namespace moellava {
+
+// Whether the processor has matrix products of bfloat16 that libtorch uses for float32 tensors (AMX).
+bool has_bfloat16_products();
+
+// While it lives, matrix products may round their factors to bfloat16; sums, results and everything else stay
+// float32. Where the processor has no such instructions nothing changes. One at a time in a process.
+class Bfloat16Products {
+ public:
+  explicit Bfloat16Products(bool wanted);
+  ~Bfloat16Products();
+  Bfloat16Products(const Bfloat16Products&) = delete;
+  Bfloat16Products& operator=(const Bfloat16Products&) = delete;
+};
+
+// x W^T in float32 always, and so its gradients: x [T, in], weight [out, in] -> [T, out].
+at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight);
+
+}  // namespace moellava
