@@ -66,9 +66,9 @@ def tensor_shapes():
     return shapes
 
 
-def write_weights(path, rng):
+def write_weights(path, shapes, rng):
     header, blobs, offset = {}, [], 0
-    for name, shape in tensor_shapes().items():
+    for name, shape in shapes.items():
         count = 1
         for dim in shape:
             count *= dim
@@ -85,23 +85,50 @@ def write_weights(path, rng):
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
 
 
-def write_model(folder, seed=1):
-    folder.mkdir(parents=True)
-    vision = {"model_type": "clip_vision_model", "hidden_size": TOWER, "intermediate_size": 2 * TOWER,
-              "num_hidden_layers": TOWER_LAYERS, "num_attention_heads": 2, "image_size": SIDE, "patch_size": PATCH,
-              "layer_norm_eps": 1e-5, "hidden_act": "quick_gelu"}
-    (folder / "config.json").write_text(json.dumps({
-        "model_type": "llava_llama", "architectures": ["LlavaLlamaForCausalLM"], "vocab_size": VOCAB,
-        "hidden_size": HIDDEN, "intermediate_size": INNER, "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS, "num_key_value_heads": HEADS, "rms_norm_eps": 1e-5, "hidden_act": "silu",
-        "tie_word_embeddings": False, "eos_token_id": 256, "pad_token_id": 257, "conv_version": "phi",
-        "mm_image_tower": "openai/tiny-test-tower", "mm_hidden_size": TOWER, "mm_vision_select_layer": -2,
-        "mm_vision_select_feature": "patch", "image_projector_type": "mlp2x_gelu", "image_aspect_ratio": "pad",
-        "vision_config": vision}))
+VISION_CONFIG = {"model_type": "clip_vision_model", "hidden_size": TOWER, "intermediate_size": 2 * TOWER,
+                 "num_hidden_layers": TOWER_LAYERS, "num_attention_heads": 2, "image_size": SIDE, "patch_size": PATCH,
+                 "layer_norm_eps": 1e-5, "hidden_act": "quick_gelu"}
+TEXT_CONFIG = {"vocab_size": VOCAB, "hidden_size": HIDDEN, "intermediate_size": INNER, "num_hidden_layers": LAYERS,
+               "num_attention_heads": HEADS, "num_key_value_heads": HEADS, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+               "tie_word_embeddings": False, "eos_token_id": 256, "pad_token_id": 257}
+IN_CHECKPOINT = "model.image_tower.image_tower."
+
+
+def write_preprocessor(folder):
     (folder / "preprocessor_config.json").write_text(json.dumps({
         "size": {"shortest_edge": SIDE}, "do_center_crop": True, "image_mean": [0.5] * 3, "image_std": [0.25] * 3}))
+
+
+def write_model(folder, seed=1):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(TEXT_CONFIG | {
+        "model_type": "llava_llama", "architectures": ["LlavaLlamaForCausalLM"], "conv_version": "phi",
+        "mm_image_tower": "openai/tiny-test-tower", "mm_hidden_size": TOWER, "mm_vision_select_layer": -2,
+        "mm_vision_select_feature": "patch", "image_projector_type": "mlp2x_gelu", "image_aspect_ratio": "pad",
+        "vision_config": VISION_CONFIG}))
+    write_preprocessor(folder)
     write_tokenizer(folder)
-    write_weights(folder / "model.safetensors", random.Random(seed))
+    write_weights(folder / "model.safetensors", tensor_shapes(), random.Random(seed))
+
+
+def write_language_model(folder, seed=1):
+    """The same decoder before it has learned to see."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(TEXT_CONFIG | {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "conv_version": "phi"}))
+    write_tokenizer(folder)
+    shapes = {name: shape for name, shape in tensor_shapes().items() if ".mm_" not in name and ".image_" not in name}
+    write_weights(folder / "model.safetensors", shapes, random.Random(seed))
+
+
+def write_tower(folder, seed=1):
+    """A CLIP vision tower in a folder of its own."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(VISION_CONFIG))
+    write_preprocessor(folder)
+    shapes = {name.removeprefix(IN_CHECKPOINT): shape for name, shape in tensor_shapes().items()
+              if name.startswith(IN_CHECKPOINT)}
+    write_weights(folder / "model.safetensors", shapes, random.Random(seed))
 
 
 def write_png(path, rng, width=20, height=16):
