@@ -21,7 +21,7 @@ class Sizes:
 
 QUESTIONS_PER_TEST_PICTURE = 4
 FOUND = (8, 12)  # balanced questions about a training picture, fewer where one object gives no more of them
-TURNS = (2, 4)  # of them asked: with more, earlier answers give later ones away and nobody needs to look
+TURNS = (1, 2)  # of them asked: with more, earlier answers give later ones away and nobody needs to look
 JPEG_QUALITY = 92
 
 # Shares of pictures by their number of objects; the test needs more pictures of one or two for its questions.
@@ -92,8 +92,7 @@ class Dataset:
         for scene in self.scenes[part]:
             found = questions.conversation(scene, vocabulary, balance, rng.randint(*FOUND), rng)
             asked = rng.sample(found, min(len(found), rng.randint(*TURNS)))
-            last = questions.all_from_left_to_right(scene.objects)
-            asked += [last] if last else []
+            asked.append(questions.all_from_left_to_right(scene.objects))
             samples.append(llava_sample(scene.file, [(q.text, q.answer) for q in asked]))
         return samples
 
