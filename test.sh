@@ -9,7 +9,7 @@ usage() {
 Usage: ./test.sh
 
 Installs what is missing (as root on Debian 12), builds, and runs all tests: formatting, clang-tidy, the unit tests
-and fuzz targets under AddressSanitizer and UndefinedBehaviorSanitizer, and then the whole test suite.
+and fuzz targets under AddressSanitizer and UndefinedBehaviorSanitizer, the whole test suite, and the demo in short.
 Downloads, libtorch and compiled objects are kept in ${XDG_CACHE_HOME:-~/.cache}/moe-llava: a second run, also from
 another clone, is quick.
 
@@ -23,7 +23,7 @@ case ${1-} in
   *) echo "test.sh: unknown option '$1' (see ./test.sh --help)" >&2; exit 2 ;;
 esac
 
-steps_total=7
+steps_total=8
 . tools/steps.sh
 
 check_format() {
@@ -66,5 +66,6 @@ step "clang-tidy" tools/run_tidy.sh
 step "Build (sanitizers)" build_sanitized
 step "Tests under sanitizers, fuzz targets" test_sanitized
 step "Tests (release)" ctest --preset release --parallel "$(nproc)" --no-tests=error
+step "Demo (quick)" ./demo.sh --quick --out build/demo-quick
 show_times
 echo "All tests passed."

@@ -19,9 +19,9 @@ from stamps.dataset import Dataset, Sizes
 
 PILLOW = "12.2.0"  # other versions may scale and compress differently
 
-DEFAULT = Sizes(stage1=1400, stage2=1200, stage3=600, text_only=150, test=300)
+DEFAULT = Sizes(stage1=1400, stage2=2400, stage3=800, text_only=150, test=300)
 QUICK = Sizes(stage1=48, stage2=48, stage3=32, text_only=8, test=24)
-FULL = Sizes(stage1=5000, stage2=8000, stage3=3000, text_only=150, test=300)
+FULL = Sizes(stage1=4200, stage2=10000, stage3=3000, text_only=300, test=300)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -34,7 +34,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of split, scenes and questions (default: 0)")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="a few dozen pictures, to see that all works")
-    size.add_argument("--full", action="store_true", help="16,000 training pictures, for a run of hours")
+    size.add_argument("--full", action="store_true", help="17,200 training pictures, for a run of hours")
     parser.add_argument("--train-scenes", type=int, metavar="N", help="pictures of stage 2; stage 3 gets half")
     parser.add_argument("--test-scenes", type=int, metavar="N", help="pictures of the test")
     return parser.parse_args()
