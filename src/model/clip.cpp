@@ -5,9 +5,9 @@ namespace moellava {
 ClipTower::ClipTower(const VisionConfig& config) : config_(config) {
   const int64_t width = config.hidden_size;
   const int64_t grid = config.image_size / config.patch_size;
-  class_embedding_ = at::empty({width});
-  patch_embedding_ = at::empty({width, 3, config.patch_size, config.patch_size});
-  position_embedding_ = at::empty({1 + grid * grid, width});
+  class_embedding_ = new_parameter({width});
+  patch_embedding_ = new_parameter({width, 3, config.patch_size, config.patch_size});
+  position_embedding_ = new_parameter({1 + grid * grid, width});
   pre_layernorm_ = Norm(NormKind::Layer, width, config.norm_eps);
   const AttentionConfig attention{.width = width,
                                   .heads = config.heads,

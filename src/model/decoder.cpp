@@ -46,7 +46,7 @@ at::Tensor seen_keys(const std::vector<int64_t>& lengths, int64_t count) {
 }  // namespace
 
 Decoder::Decoder(const DecoderConfig& config, const MoeConfig& moe)
-    : config_(config), embed_tokens_(at::empty({config.vocab_size, config.hidden_size})) {
+    : config_(config), embed_tokens_(new_parameter({config.vocab_size, config.hidden_size})) {
   for (int64_t i = 0; i < config.layers; ++i) {
     DecoderLayer layer;
     layer.input_layernorm = Norm(config.norm, config.hidden_size, config.norm_eps);

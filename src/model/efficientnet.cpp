@@ -25,11 +25,11 @@ int64_t same_padding(int64_t size, int64_t kernel, int64_t stride) {
 }  // namespace
 
 ConvNorm::ConvNorm(int64_t in, int64_t out, int64_t kernel, int64_t conv_stride, int64_t conv_groups)
-    : weight(at::empty({out, in / conv_groups, kernel, kernel})),
-      scale(at::ones({out})),
-      shift(at::zeros({out})),
-      mean(at::zeros({out})),
-      variance(at::ones({out})),
+    : weight(new_parameter({out, in / conv_groups, kernel, kernel})),
+      scale(new_parameter({out}, 1)),
+      shift(new_parameter({out}, 0)),
+      mean(new_parameter({out}, 0)),
+      variance(new_parameter({out}, 1)),
       stride(conv_stride),
       groups(conv_groups) {}
 

@@ -5,11 +5,8 @@
 #include <cmath>
 
 #include "base/error.hpp"
-#include "model/families/family.hpp"
 #include "model/gguf_model.hpp"
-#include "model/model_folder.hpp"
-#include "model/tower_files.hpp"
-#include "model/weights.hpp"
+#include "model/sources.hpp"
 
 namespace moellava {
 
@@ -17,110 +14,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Everything that is known before the model is built.
-struct Sources {
-  ModelConfig config;
-  TensorFile tensors;
-  std::function<WeightRef(const std::string&)> locate;  // canonical name -> tensor of `tensors`
-  std::optional<TowerFiles> tower;
-  std::unique_ptr<Tokenizer> tokenizer;
-};
-
-bool is_gguf(const fs::path& path) {
-  return path.extension() == ".gguf";
-}
-
-Sources open_gguf_sources(const fs::path& path) {
-  const GgufFile file = open_gguf(path);
-  Sources sources;
-  sources.config = gguf_model_config(file);
-  sources.tensors = file.tensors;
-  sources.locate = [decoder = sources.config.decoder](const std::string& name) {
-    return gguf_weight(name, decoder);
-  };
-  sources.tokenizer = gguf_tokenizer(file);
-  return sources;
-}
-
-WeightRef folder_weight(const Family& family, const std::string& name) {
-  WeightRef ref{.name = family.file_name(name)};
-  if (family.fused_qkv) {
-    constexpr std::string_view kFused[] = {".self_attn.q_proj.", ".self_attn.k_proj.", ".self_attn.v_proj."};
-    for (int64_t part = 0; part < 3; ++part) {
-      if (name.find(kFused[part]) != std::string::npos) {
-        ref.part = part;
-        ref.parts = 3;
-      }
-    }
-  }
-  return ref;
-}
-
-Sources open_folder_sources(const fs::path& folder) {
-  Sources sources;
-  sources.config = read_model_config(folder);
-  sources.tensors = open_checkpoint_folder(folder);
-  const Family& family = family_by_name(sources.config.family);
-  sources.locate = [&family](const std::string& name) { return folder_weight(family, name); };
-  sources.tokenizer = open_tokenizer_folder(folder);
-  return sources;
-}
-
-// The folder that mm_image_tower names, relative to here or to the checkpoint and the two folders above it.
-std::optional<fs::path> find_tower_folder(const std::string& name, const fs::path& checkpoint) {
-  if (name.empty() || fs::path(name).is_absolute()) return std::nullopt;
-  const fs::path base = fs::weakly_canonical(checkpoint);
-  for (const fs::path& root : {fs::path("."), base, base.parent_path(), base.parent_path().parent_path()}) {
-    if (fs::exists(root / name / "config.json")) return root / name;
-  }
-  return std::nullopt;
-}
-
-// Decides which tower the model gets and where its weights come from.
-void choose_tower(Sources& sources, const fs::path& path, const LoadOptions& options) {
-  ModelConfig& config = sources.config;
-  fs::path tower_path = options.vision_tower;
-  if (tower_path.empty() && config.vision && config.vision->kind == TowerKind::Clip) {
-    tower_path = find_tower_folder(config.vision->name, path).value_or(fs::path());
-  }
-  if (tower_path.empty()) {
-    if (config.vision && !config.vision->geometry_known) {
-      throw bad_data(path.string() + ": mm_image_tower", "unknown vision tower",
-                     {.found = "\"" + printable(config.vision->name) + "\"",
-                      .expected = "a folder of this name, a published CLIP, or a vision_config",
-                      .hint = "--vision-tower DIR names the folder"});
-    }
-    return;
-  }
-  sources.tower = open_tower(tower_path);
-  VisionConfig vision = sources.tower->config;
-  if (config.vision) {
-    vision.name = config.vision->name;
-    vision.select_layer = config.vision->select_layer;
-    vision.select_class_token = config.vision->select_class_token;
-  } else {
-    config.projector = options.projector;
-    if (vision.name.empty()) vision.name = tower_path.filename().string();
-  }
-  config.vision = vision;
-  const AspectRatio aspect_ratio = config.preprocess.aspect_ratio;
-  config.preprocess = sources.tower->preprocess;
-  config.preprocess.aspect_ratio = aspect_ratio;
-}
-
-// A config that promises far more than the files hold is refused before anything is allocated.
-void require_plausible_size(const ModelConfig& config, const TensorFile& tensors) {
-  const DecoderConfig& decoder = config.decoder;
-  const auto hidden = static_cast<double>(decoder.hidden_size);
-  const double layer = 2 * hidden * hidden + 2 * hidden * static_cast<double>(decoder.intermediate_size);
-  const double needed =
-      static_cast<double>(decoder.vocab_size) * hidden + static_cast<double>(decoder.layers) * layer;
-  double held = 0;
-  for (const TensorView& tensor : tensors.tensors) held += static_cast<double>(tensor.numel());
-  if (needed > held) {
-    throw bad_data(
-        tensors.path, "config.json describes a larger model than the files hold",
-        {.found = std::to_string(held) + " values", .expected = "at least " + std::to_string(needed)});
+// Before any memory is taken, so that a config that promises more than the files hold costs nothing.
+void require_fitting(const Sources& sources, const std::vector<SourceJoin>& joins) {
+  const ShapesOnly shapes_only;
+  MoeLlava outline(sources.config);
+  for (const SourceJoin& source : joins) {
+    const std::string problems = join_problems(outline, *source.file, source.join);
+    if (!problems.empty())
+      throw bad_data(source.file->path, "tensors do not fit the model", {.found = problems});
   }
 }
 
@@ -141,52 +42,13 @@ void initialise_new(MoeLlava& model, const std::function<bool(const std::string&
 }  // namespace
 
 LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
-  if (!fs::exists(path)) throw make_error(ErrorKind::Io, path.string(), "no such file or folder");
-  // 1. What there is.
-  Sources sources = is_gguf(path) ? open_gguf_sources(path) : open_folder_sources(path);
-  ModelConfig& config = sources.config;
-  const bool had_sight = config.vision.has_value();
-  require_plausible_size(config, sources.tensors);
-  choose_tower(sources, path, options);
-  if (!options.conversation.empty()) config.conversation = options.conversation;
-  if (options.upcycle) {
-    if (config.moe.enabled()) {
-      throw bad_data(path.string(), "already a mixture of experts",
-                     {.expected = "a dense model to copy experts from"});
-    }
-    config.moe = *options.upcycle;
-  }
-
-  // 2. The model, and which of its parameters come from where.
-  LoadedModel loaded{std::make_unique<MoeLlava>(config), std::move(sources.tokenizer)};
-  MoeLlava& model = *loaded.model;
-  const bool separate_tower = sources.tower.has_value();
-  const bool upcycling = options.upcycle.has_value();
-  auto is_new = [&](const std::string& name) {
-    return (is_projector_parameter(name) && !had_sight) || (is_router_parameter(name) && upcycling);
-  };
-  initialise_new(model, is_new, options.seed);
-  fill_parameters(model, sources.tensors,
-                  {.wanted =
-                       [&](const std::string& name) {
-                         return !is_new(name) && !(separate_tower && is_tower_parameter(name));
-                       },
-                   .locate =
-                       [&](const std::string& name) {
-                         return sources.locate(upcycling ? dense_name_of_expert(name) : name);
-                       },
-                   .may_be_extra =
-                       [&](const std::string& name) {
-                         return is_unused_tensor(name) || (separate_tower && is_tower_parameter(name)) ||
-                                (config.decoder.tie_embeddings && name == "lm_head.weight");
-                       }});
-  if (separate_tower) {
-    fill_parameters(
-        model, sources.tower->tensors,
-        {.wanted = is_tower_parameter,
-         .locate = [](const std::string& name) { return WeightRef{.name = tower_file_name(name)}; },
-         .may_be_extra = is_unused_tensor});
-  }
+  const Sources sources = open_sources(path, options);
+  const std::vector<SourceJoin> joins = joins_of(sources);
+  require_fitting(sources, joins);
+  LoadedModel loaded{std::make_unique<MoeLlava>(sources.config), load_tokenizer(path)};
+  initialise_new(
+      *loaded.model, [&](const std::string& name) { return sources.is_new(name); }, options.seed);
+  for (const SourceJoin& source : joins) fill_parameters(*loaded.model, *source.file, source.join);
   return loaded;
 }
 

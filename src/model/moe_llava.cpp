@@ -36,10 +36,11 @@ ParameterCount count_parameters(MoeLlava& model) {
   int64_t silent = 0;
   const MoeConfig& moe = model.config().moe;
   if (moe.enabled()) {
-    // Experts of all layers are equally large.
+    // Experts of all layers are equally large. As in the paper's sums, an expert's row of the router is silent
+    // with it.
     int64_t experts = 0;
     for (int64_t number : moe.experts) experts += number;
-    const int64_t one = expert_parameters / experts;
+    const int64_t one = expert_parameters / experts + model.config().decoder.hidden_size;
     for (int64_t number : moe.experts) silent += (number - std::min(number, moe.top_k)) * one;
   }
   count.active = count.total - silent;

@@ -46,13 +46,16 @@ at::Tensor halves_from_neighbours(const at::Tensor& weight, int64_t heads) {
   return weight.view(shape).transpose(1, 2).reshape(weight.sizes());
 }
 
-// The values of `ref`, shaped like `parameter`, or undefined when the file's shape does not fit.
-at::Tensor read_values(const TensorView& view, const WeightRef& ref, const at::Tensor& parameter) {
+bool fits(const TensorView& view, const WeightRef& ref, const at::Tensor& parameter) {
   std::vector<int64_t> expected = parameter.sizes().vec();
-  if (expected.empty() || view.shape.size() != expected.size()) return {};
+  if (expected.empty()) return false;
   expected[0] *= ref.parts;
-  if (view.shape != expected) return {};
-  at::Tensor values = at::empty(expected, at::kFloat);
+  return view.shape == expected;
+}
+
+// The values of `ref`, shaped like `parameter`.
+at::Tensor read_values(const TensorView& view, const WeightRef& ref, const at::Tensor& parameter) {
+  at::Tensor values = at::empty(view.shape, at::kFloat);
   to_float32(view, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
   values = values.narrow(0, ref.part * parameter.size(0), parameter.size(0));
   return ref.interleaved_heads > 0 ? halves_from_neighbours(values, ref.interleaved_heads) : values;
@@ -60,8 +63,7 @@ at::Tensor read_values(const TensorView& view, const WeightRef& ref, const at::T
 
 }  // namespace
 
-void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& join) {
-  const at::NoGradGuard no_grad;
+std::string join_problems(MoeLlava& model, const TensorFile& file, const WeightJoin& join) {
   NameList missing("missing");
   NameList unexpected("unexpected");
   NameList misshaped("with another shape");
@@ -72,12 +74,10 @@ void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& 
     const TensorView* view = file.find(ref.name);
     if (view == nullptr) return missing.add(ref.name);
     used.insert(ref.name);
-    const at::Tensor values = read_values(*view, ref, parameter);
-    if (!values.defined()) {
-      return misshaped.add(ref.name + " " + shape_text(view->shape) + " instead of " +
-                           shape_text(parameter.sizes()));
+    if (!fits(*view, ref, parameter)) {
+      misshaped.add(ref.name + " " + shape_text(view->shape) + " instead of " +
+                    shape_text(parameter.sizes()));
     }
-    parameter.copy_(values);
   });
   for (const TensorView& tensor : file.tensors) {
     if (!used.contains(tensor.name) && !join.may_be_extra(tensor.name)) unexpected.add(tensor.name);
@@ -86,7 +86,16 @@ void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& 
   for (const NameList* list : {&missing, &unexpected, &misshaped}) {
     if (!list->empty()) problems += (problems.empty() ? "" : "; ") + list->text();
   }
-  if (!problems.empty()) throw bad_data(file.path, "tensors do not fit the model", {.found = problems});
+  return problems;
+}
+
+void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& join) {
+  const at::NoGradGuard no_grad;
+  model.visit([&](const std::string& name, at::Tensor& parameter) {
+    if (!join.wanted(name)) return;
+    const WeightRef ref = join.locate(name);
+    parameter.copy_(read_values(*file.find(ref.name), ref, parameter));
+  });
 }
 
 bool is_tower_parameter(const std::string& name) {

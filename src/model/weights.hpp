@@ -23,8 +23,12 @@ struct WeightJoin {
   std::function<bool(const std::string& tensor)> may_be_extra;  // file tensors that nobody needs to want
 };
 
-// Copies every wanted parameter from `file`, converted to the parameter's dtype. Throws BadData that lists up
-// to ten missing, unexpected and mis-shaped tensors each.
+// Why `file` does not fit the wanted parameters: up to ten missing, unexpected and mis-shaped tensors each;
+// "" when it fits. Reads no values, so the model may have ShapesOnly.
+std::string join_problems(MoeLlava& model, const TensorFile& file, const WeightJoin& join);
+
+// Copies every wanted parameter from `file`, converted to the parameter's dtype, after join_problems found
+// none.
 void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& join);
 
 // Parts of the model by parameter name.

@@ -4,8 +4,8 @@
 
 namespace moellava {
 
-Linear::Linear(int64_t in, int64_t out, bool with_bias) : weight(at::empty({out, in})) {
-  if (with_bias) bias = at::empty({out});
+Linear::Linear(int64_t in, int64_t out, bool with_bias) : weight(new_parameter({out, in})) {
+  if (with_bias) bias = new_parameter({out});
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {

@@ -3,8 +3,8 @@
 namespace moellava {
 
 Norm::Norm(NormKind norm_kind, int64_t width, double epsilon)
-    : kind(norm_kind), eps(epsilon), weight(at::ones({width})) {
-  if (kind == NormKind::Layer) bias = at::zeros({width});
+    : kind(norm_kind), eps(epsilon), weight(new_parameter({width}, 1)) {
+  if (kind == NormKind::Layer) bias = new_parameter({width}, 0);
 }
 
 at::Tensor Norm::operator()(const at::Tensor& x) const {

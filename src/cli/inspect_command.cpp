@@ -1,0 +1,151 @@
+// `moe-llava inspect`: what a model folder holds, and whether it would load.
+#include <algorithm>
+#include <iostream>
+#include <memory>
+
+#include "base/error.hpp"
+#include "base/json.hpp"
+#include "base/string_printf.hpp"
+#include "cli/commands.hpp"
+#include "model/inspection.hpp"
+
+namespace moellava {
+
+namespace {
+
+struct InspectFlags {
+  std::string model;
+  std::string vision_tower;
+  bool json = false;
+  bool check = false;
+};
+
+// 5296993280 -> "5,296,993,280"
+std::string grouped(uint64_t number) {
+  std::string text = std::to_string(number);
+  for (size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, ",");
+  return text;
+}
+
+std::string grouped(int64_t number) {
+  return grouped(static_cast<uint64_t>(number));
+}
+
+const char* tower_kind(const VisionConfig& vision) {
+  return vision.kind == TowerKind::Clip ? "clip" : "efficientnet-lite0";
+}
+
+Json inspection_json(const Inspection& inspection) {
+  const ParameterCount& count = inspection.parameters;
+  Json json = {{"loads", inspection.problems.empty()},
+               {"problems", inspection.problems},
+               {"bytes", inspection.bytes},
+               {"tensors", inspection.tensors},
+               {"dtypes", inspection.bytes_of_dtype}};
+  if (inspection.tokens) json["tokens"] = *inspection.tokens;
+  if (!inspection.config) return json;
+  const ModelConfig& config = *inspection.config;
+  const DecoderConfig& decoder = config.decoder;
+  json["family"] = config.family;
+  json["conversation"] = config.conversation;
+  json["decoder"] = {{"hidden_size", decoder.hidden_size}, {"intermediate_size", decoder.intermediate_size},
+                     {"layers", decoder.layers},           {"heads", decoder.heads},
+                     {"kv_heads", decoder.kv_heads},       {"vocab_size", decoder.vocab_size}};
+  if (config.moe.enabled()) json["moe"] = write_moe_config(config.moe);
+  if (config.vision) {
+    const VisionConfig& vision = *config.vision;
+    json["vision"] = {{"name", vision.name},
+                      {"kind", tower_kind(vision)},
+                      {"image_size", vision.image_size},
+                      {"tokens", vision.tokens()},
+                      {"hidden_size", vision.hidden_size}};
+    json["projector"] = config.projector;
+  }
+  json["parameters"] = {{"total", count.total},
+                        {"active", count.active},
+                        {"decoder_total", count.decoder_total},
+                        {"decoder_active", count.decoder_active}};
+  return json;
+}
+
+std::string experts_line(const MoeConfig& moe) {
+  if (!moe.enabled()) return "none: a dense model";
+  std::string layers;
+  for (size_t i = 0; i < moe.layers.size() && i < 4; ++i)
+    layers += (i ? ", " : "") + std::to_string(moe.layers[i]);
+  if (moe.layers.size() > 4) layers += ", ..., " + std::to_string(moe.layers.back());
+  const auto [fewest, most] = std::minmax_element(moe.experts.begin(), moe.experts.end());
+  const std::string experts =
+      *fewest == *most ? std::to_string(*most) : std::to_string(*fewest) + " to " + std::to_string(*most);
+  return string_printf("%s in each of %zu layers (%s), top %lld, capacity %g in training, %g after",
+                       experts.c_str(), moe.layers.size(), layers.c_str(), static_cast<long long>(moe.top_k),
+                       moe.capacity_factor, moe.eval_capacity_factor);
+}
+
+void print_config(const ModelConfig& config) {
+  const DecoderConfig& decoder = config.decoder;
+  std::cout << "family      " << config.family << ", " << decoder.layers << " layers of "
+            << decoder.hidden_size << ", " << decoder.heads << " heads (" << decoder.kv_heads
+            << " of keys), vocabulary " << grouped(decoder.vocab_size) << "\n"
+            << "experts     " << experts_line(config.moe) << "\n";
+  if (!config.vision) {
+    std::cout << "vision      none: text only\n";
+    return;
+  }
+  const VisionConfig& vision = *config.vision;
+  std::cout << "vision      " << printable(vision.name) << " (" << tower_kind(vision) << "), "
+            << vision.image_size << " px, " << vision.tokens() << " tokens of " << vision.hidden_size << "\n"
+            << "projector   " << config.projector << "\n";
+}
+
+void print_inspection(const Inspection& inspection) {
+  if (inspection.config) {
+    print_config(*inspection.config);
+    const ParameterCount& count = inspection.parameters;
+    std::cout << "parameters  " << grouped(count.decoder_total) << " in the language model, "
+              << grouped(count.decoder_active) << " active for a token (as the paper counts)\n"
+              << "            " << grouped(count.total) << " with projector and tower, "
+              << grouped(count.active) << " active\n";
+  }
+  std::string dtypes;
+  for (const auto& [dtype, bytes] : inspection.bytes_of_dtype)
+    dtypes += (dtypes.empty() ? "" : ", ") + dtype + " " + grouped(bytes);
+  std::cout << "weights     " << grouped(inspection.bytes) << " bytes in " << grouped(inspection.tensors)
+            << " tensors: " << dtypes << "\n";
+  if (inspection.tokens) std::cout << "tokenizer   " << grouped(int64_t{*inspection.tokens}) << " tokens\n";
+  std::cout << "loads       " << (inspection.problems.empty() ? "yes" : "no") << "\n";
+}
+
+void inspect(const InspectFlags& flags) {
+  const Inspection inspection =
+      inspect_model(flags.model, {.vision_tower = flags.vision_tower}, /*read_values=*/flags.check);
+  if (flags.json) {
+    std::cout << inspection_json(inspection).dump(1) << "\n";
+  } else {
+    print_inspection(inspection);
+  }
+  std::cout << std::flush;
+  const std::vector<std::string>& problems = inspection.problems;
+  for (size_t i = 0; i + 1 < problems.size(); ++i) std::cerr << "error: " << problems[i] << "\n";
+  if (!problems.empty()) throw Error(ErrorKind::BadData, problems.back());
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("inspect", "What a model holds, and whether it would load");
+  auto flags = std::make_shared<InspectFlags>();
+  command->add_option("model", flags->model, "model folder or .gguf file")->required()->type_name("DIR|FILE");
+  command->add_option("--vision-tower", flags->vision_tower, "the tower's own folder or file")
+      ->type_name("PATH");
+  command->add_flag("--json", flags->json, "for programs");
+  command->add_flag("--check", flags->check, "read every tensor and look for values that are not finite");
+  command->footer(R"(Examples:
+  moe-llava inspect MoE-LLaVA-Phi2-2.7B-4e
+  moe-llava inspect run/stage3 --check --json
+
+When the model would not load, every reason is named and the exit status is 3.)");
+  command->callback([flags] { inspect(*flags); });
+}
+
+}  // namespace moellava

@@ -1,0 +1,36 @@
+// What the files of a model say before it is built: its config, its tensors, and which parameter comes from
+// where.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "model/load.hpp"
+#include "model/tower_files.hpp"
+#include "model/weights.hpp"
+
+namespace moellava {
+
+struct Sources {
+  ModelConfig config;
+  TensorFile tensors;
+  std::optional<TowerFiles> tower;  // when its weights come from files of their own
+  bool had_sight = false;           // before a tower was added
+  bool upcycling = false;
+  std::function<WeightRef(const std::string&)> locate;  // canonical name -> tensor of `tensors`
+
+  // Not in any file: the projector of a model that gains sight, the routers of one that gains experts.
+  bool is_new(const std::string& parameter) const;
+};
+
+// A file with the parameters that are to come from it. The references live as long as `sources`.
+struct SourceJoin {
+  const TensorFile* file;
+  WeightJoin join;
+};
+
+bool is_gguf(const std::filesystem::path& path);
+Sources open_sources(const std::filesystem::path& path, const LoadOptions& options);
+std::vector<SourceJoin> joins_of(const Sources& sources);
+
+}  // namespace moellava
