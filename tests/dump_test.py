@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`moe-llava dump` against the numbers of the original MoE-LLaVA code on a tiny Phi model: ids, pictures, router,
-experts, logits, greedy ids; with dropping and with recorded noise.   Usage: dump_test.py MOE_LLAVA"""
+"""`moe-llava dump` against the numbers of the original MoE-LLaVA code on tiny models: ids, pictures, router, experts,
+logits, greedy ids; with dropping and with recorded noise.   Usage: dump_test.py MOE_LLAVA"""
 import array
 import ast
 import json
@@ -13,6 +13,7 @@ import unittest
 
 GOLDEN = pathlib.Path(__file__).resolve().parent / "golden"
 PHI = GOLDEN / "phi"
+FAMILIES = [GOLDEN / name for name in ("phi", "qwen", "stablelm", "llama")]
 PROGRAM = None
 TOLERANCE = 1e-4  # of the largest magnitude
 
@@ -33,9 +34,9 @@ class Dump(unittest.TestCase):
         self.addCleanup(temporary.cleanup)
         self.out = pathlib.Path(temporary.name)
 
-    def dump(self, prompt, *extra):
-        question = json.loads((PHI / f"prompts/{prompt}.json").read_text())
-        command = [PROGRAM, "dump", "--model", PHI / "ckpt", "--vision-tower", GOLDEN / "clip_tiny", "--raw",
+    def dump(self, prompt, *extra, family=PHI):
+        question = json.loads((family / f"prompts/{prompt}.json").read_text())
+        command = [PROGRAM, "dump", "--model", family / "ckpt", "--vision-tower", GOLDEN / "clip_tiny", "--raw",
                    "--prompt", question["prompt"], "--out", self.out, *extra]
         for image in question["images"]:
             command += ["--image", GOLDEN / "image" / image]
@@ -56,20 +57,30 @@ class Dump(unittest.TestCase):
         return json.loads((self.out / f"{name}.json").read_text())
 
     def test_one_picture(self):
-        question = self.dump("p0", "--greedy", "16")
-        self.assertEqual(self.read_json("ids"), question["input_ids"])
-        self.assertEqual(self.read_json("greedy"), question["greedy_official_ids"])
-        self.assert_close("preprocessed", GOLDEN / "pixels/img0_pad_pixel_values.npy")
-        self.assert_close("vision", GOLDEN / "vision/img0_selected.npy")
-        self.assert_close("projector", PHI / "img0.npy")
-        for name in ("logits", "router_logits", "combine"):
-            self.assert_close(name, PHI / f"prompts/p0_{name}.npy")
-        for name in ("top_idx", "slot"):
-            self.assert_same(name, PHI / f"prompts/p0_{name}.npy")
+        for family in FAMILIES:
+            with self.subTest(family.name):
+                question = self.dump("p0", "--greedy", "16", family=family)
+                self.assertEqual(self.read_json("ids"), question["input_ids"])
+                self.assertEqual(self.read_json("greedy"), question["greedy_official_ids"])
+                self.assert_close("preprocessed", GOLDEN / "pixels/img0_pad_pixel_values.npy")
+                self.assert_close("vision", GOLDEN / "vision/img0_selected.npy")
+                self.assert_close("projector", family / "img0.npy")
+                for name in ("logits", "router_logits", "combine"):
+                    self.assert_close(name, family / f"prompts/p0_{name}.npy")
+                for name in ("top_idx", "slot"):
+                    self.assert_same(name, family / f"prompts/p0_{name}.npy")
+                self.dump("p0", "--capacity-factor", "0.5", family=family)
+                self.assert_same("slot", family / "prompts/p0_drop_slot.npy")
+
+    def test_tokenizers(self):
+        for family in FAMILIES:
+            for case in json.loads((family / "tokenizer_cases.json").read_text(encoding="utf-8")):
+                command = [PROGRAM, "tokenize", "--model", family / "ckpt"]
+                ids = subprocess.run(command, input=case["text"].encode(), capture_output=True, check=True).stdout
+                self.assertEqual(json.loads(ids), case["ids"], f"{family.name}: {case['text']!r}")
 
     def test_dropping(self):
         self.dump("p0", "--capacity-factor", "0.5")
-        self.assert_same("slot", PHI / "prompts/p0_drop_slot.npy")
         self.assert_close("logits", PHI / "prompts/p0_drop_logits.npy")
 
     def test_recorded_noise(self):

@@ -27,7 +27,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/moe-llava
 PACKAGES=(
   ca-certificates git g++ clang libclang-rt-14-dev clang-format-14 clang-tidy-14 cmake ninja-build ccache pkg-config
   python3 python3-venv python3-pip
-  nlohmann-json3-dev libcli11-dev libpcre2-dev libgtest-dev libgmock-dev
+  nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev libgtest-dev libgmock-dev
   libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libexif-dev
 )
 LIBTORCH_WHEELS=(

@@ -38,7 +38,9 @@ void tokenize(const TokenizeOptions& options) {
   if (options.decode) {
     std::cout << tokenizer->decode(parse_ids(input, tokenizer->size()), /*skip_special=*/false) << std::flush;
   } else {
-    std::cout << Json(tokenizer->encode_text(input, /*trusted=*/!options.plain)).dump() << "\n";
+    std::vector<int32_t> ids = tokenizer->encode_text(input, /*trusted=*/!options.plain);
+    if (tokenizer->adds_bos && tokenizer->bos_id) ids.insert(ids.begin(), *tokenizer->bos_id);
+    std::cout << Json(ids).dump() << "\n";
   }
 }
 

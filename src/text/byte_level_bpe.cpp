@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "base/error.hpp"
+#include "text/normalise.hpp"
 #include "text/pair_merger.hpp"
 #include "text/tokenizer_files.hpp"
 
@@ -154,7 +155,8 @@ Encoding ByteLevelBpe::encode(std::span<const TextPiece> pieces) const {
     if (piece.text.size() > kLargestText - begin)
       throw limit_error("text", "too long",
                         {.expected = "at most " + std::to_string(kLargestText) + " bytes"});
-    text += piece.text;
+    // Piece by piece, so that it stays known where each stands: pieces begin with a character of their own.
+    text += vocabulary_.nfc ? to_nfc(piece.text) : piece.text;
     if (piece.trusted) trusted.append(begin, text.size());
     if (piece.target) target.append(begin, text.size());
   }

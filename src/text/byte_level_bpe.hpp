@@ -19,6 +19,7 @@ struct BpeVocabulary {
   std::vector<std::pair<std::string, std::string>> merges;  // best first; of equal ones the last counts
   std::vector<AddedToken> added;
   WordPattern pattern = WordPattern::Gpt2;
+  bool nfc = false;            // texts are brought to Normalization Form C first
   bool ignore_merges = false;  // a word that is a token is not built from its parts (Llama 3)
   std::optional<int32_t> bos_id, eos_id, pad_id;
   std::string chat_template;

@@ -281,7 +281,7 @@ INSTANTIATE_TEST_SUITE_P(
                       BadTokenizer{"added_clash", "\"id\":260", "\"id\":5", "clashes"},
                       BadTokenizer{"lone_surrogate", "\"<|end|>\"", "\"\\ud800\"", "not valid JSON"},
                       BadTokenizer{"other_model", "\"type\":\"BPE\"", "\"type\":\"Unigram\"", "unsupported"},
-                      BadTokenizer{"normalizer", "\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}",
+                      BadTokenizer{"normalizer", "\"normalizer\":null", "\"normalizer\":{\"type\":\"NFKC\"}",
                                    "normalizer"},
                       BadTokenizer{"duplicate_key", "\"ab\":256", "\"ab\":256,\"ab\":256", "duplicate key"}),
     [](const auto& test) { return std::string(test.param.name); });

@@ -120,6 +120,10 @@ RenderedConversation render(const Conversation& conversation, const Conversation
 
 TokenisedConversation tokenise(const RenderedConversation& rendered, const Tokenizer& tokenizer) {
   TokenisedConversation tokenised;
+  if (tokenizer.adds_bos && tokenizer.bos_id) {
+    tokenised.ids.push_back(*tokenizer.bos_id);
+    tokenised.labels.push_back(kIgnoreLabel);
+  }
   for (size_t i = 0; i < rendered.chunks.size(); ++i) {
     if (i > 0) {
       tokenised.ids.push_back(kImageTokenId);

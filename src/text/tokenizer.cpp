@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
+#include "text/sentencepiece_tokenizer.hpp"
 #include "text/tokenizer_files.hpp"
 #include "text/utf8.hpp"
 
@@ -13,7 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr uint64_t kTokenizerJsonLimit = 64ull << 20;
+constexpr uint64_t kTokenizerLimit = 64ull << 20;
 
 WordPattern pattern_of_gguf(const std::string& pre, const std::string& where) {
   if (pre == "smollm") return WordPattern::SmolLm;
@@ -45,16 +46,21 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer_folder(const fs::path& folder) {
+  // Llama's tokenizer.json says the same as tokenizer.model beside it, in steps that are not byte-level.
+  if (fs::exists(folder / "tokenizer.model")) return open_sentencepiece(folder);
   BpeVocabulary vocabulary;
   const fs::path json = folder / "tokenizer.json";
   if (fs::exists(json)) {
-    vocabulary = parse_tokenizer_json(read_file(json, kTokenizerJsonLimit), json.string());
+    vocabulary = parse_tokenizer_json(read_file(json, kTokenizerLimit), json.string());
   } else if (fs::exists(folder / "vocab.json") && fs::exists(folder / "merges.txt")) {
     vocabulary = read_vocab_and_merges(folder);
+  } else if (const std::optional<fs::path> tiktoken = find_tiktoken(folder)) {
+    vocabulary = parse_tiktoken(read_file(*tiktoken, kTokenizerLimit), *tiktoken);
   } else {
-    throw make_error(ErrorKind::BadData, folder.string(), "no tokenizer that can be read",
-                     {.expected = "tokenizer.json, or vocab.json with merges.txt",
-                      .hint = "tiktoken and SentencePiece files are not supported yet"});
+    throw make_error(
+        ErrorKind::BadData, folder.string(), "no tokenizer that can be read",
+        {.expected = "tokenizer.model, tokenizer.json, vocab.json with merges.txt, qwen.tiktoken or "
+                     "arcade100k.tiktoken"});
   }
   read_tokenizer_config(folder, vocabulary);
   return make_byte_level_bpe(std::move(vocabulary), folder.string());

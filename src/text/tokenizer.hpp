@@ -44,10 +44,12 @@ class Tokenizer {
   std::string decode(std::span<const int32_t> ids, bool skip_special = true) const;
 
   std::optional<int32_t> bos_id, eos_id, pad_id;
+  bool adds_bos = false;      // a text of its own begins with bos_id; encode leaves it out
   std::string chat_template;  // Jinja source as found, "" when there is none; never run
 };
 
-// tokenizer.json, or vocab.json + merges.txt (+ added_tokens.json), with tokenizer_config.json and
+// tokenizer.model, tokenizer.json, vocab.json + merges.txt (+ added_tokens.json), qwen.tiktoken or
+// arcade100k.tiktoken, the first that is there, with tokenizer_config.json and
 // special_tokens_map.json beside them.
 std::unique_ptr<Tokenizer> open_tokenizer_folder(const std::filesystem::path& folder);
 

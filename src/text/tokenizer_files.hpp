@@ -19,6 +19,11 @@ std::string tokenizer_json(const BpeVocabulary& vocabulary);
 // GPT-2 does.
 BpeVocabulary read_vocab_and_merges(const std::filesystem::path& folder);
 
+// qwen.tiktoken or arcade100k.tiktoken, with the special tokens of their tokenizer class.
+std::optional<std::filesystem::path> find_tiktoken(const std::filesystem::path& folder);
+// `path` tells which of them it is, and names it in errors.
+BpeVocabulary parse_tiktoken(std::string_view content, const std::filesystem::path& path);
+
 // Added and special tokens and the chat template from tokenizer_config.json and special_tokens_map.json,
 // where they are. Throws BadData when a bos, eos or pad token is named that is not in the vocabulary.
 void read_tokenizer_config(const std::filesystem::path& folder, BpeVocabulary& vocabulary);

@@ -139,10 +139,11 @@ Json added_tokens_json(const std::vector<AddedToken>& tokens) {
 BpeVocabulary parse_tokenizer_json(std::string_view text, const std::string& where) {
   const Json document = parse_json(text, where, kTokenizerFileLimits);
   const JsonObject json(document, where);
-  if (json.has("normalizer"))
-    throw bad_data(where + ": normalizer", "not supported",
-                   {.found = printable(json.object("normalizer").string("type")), .expected = "null"});
   BpeVocabulary vocabulary;
+  if (json.has("normalizer")) {
+    require_type(json.object("normalizer"), "NFC");
+    vocabulary.nfc = true;
+  }
   vocabulary.pattern = read_pre_tokenizer(json.object("pre_tokenizer"));
   // Without one the ids are the same, and text comes of byte-level tokens in one way only.
   if (json.has("decoder")) require_type(json.object("decoder"), "ByteLevel");
@@ -172,7 +173,7 @@ std::string tokenizer_json(const BpeVocabulary& vocabulary) {
                        {"truncation", nullptr},
                        {"padding", nullptr},
                        {"added_tokens", added_tokens_json(vocabulary.added)},
-                       {"normalizer", nullptr},
+                       {"normalizer", vocabulary.nfc ? Json{{"type", "NFC"}} : Json()},
                        {"pre_tokenizer", pre_tokenizer_json(vocabulary.pattern)},
                        {"post_processor", nullptr},
                        {"decoder", byte_level(true)},

@@ -1,0 +1,225 @@
+#include "text/sentencepiece_tokenizer.hpp"
+
+#include <sentencepiece_processor.h>
+
+#include <map>
+#include <unordered_map>
+
+#include "base/error.hpp"
+#include "base/file_io.hpp"
+#include "text/added_tokens.hpp"
+#include "text/tokenizer_files.hpp"
+#include "text/vocabulary_fields.hpp"
+
+namespace moellava {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kLargestText = 1 << 28;  // bytes; SentencePiece counts in int
+
+std::string replace_all(std::string text, std::string_view from, std::string_view to) {
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
+  return text;
+}
+
+class SentencePieceTokenizer : public Tokenizer {
+ public:
+  SentencePieceTokenizer(std::unique_ptr<sentencepiece::SentencePieceProcessor> processor,
+                         std::vector<AddedToken> added);
+
+  Encoding encode(std::span<const TextPiece> pieces) const override;
+  std::string token_bytes(int32_t id) const override {
+    return id >= 0 && id < size() ? bytes_[static_cast<size_t>(id)] : "";
+  }
+  bool is_special(int32_t id) const override {
+    return id >= 0 && id < size() && special_[static_cast<size_t>(id)];
+  }
+  int32_t size() const override { return static_cast<int32_t>(bytes_.size()); }
+  std::optional<int32_t> id_of(std::string_view token) const override {
+    const auto found = id_by_spelling_.find(std::string(token));
+    return found == id_by_spelling_.end() ? std::nullopt : std::optional(found->second);
+  }
+  void save(const fs::path& folder) const override;
+
+ private:
+  void add_pieces();
+  void add_added_tokens();
+
+  std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
+  std::vector<AddedToken> added_tokens_;
+  AddedTokenFinder finder_;
+  std::vector<std::string> bytes_;  // [id]
+  std::vector<bool> special_;       // [id]
+  std::unordered_map<std::string, int32_t> id_by_spelling_;
+};
+
+SentencePieceTokenizer::SentencePieceTokenizer(
+    std::unique_ptr<sentencepiece::SentencePieceProcessor> processor, std::vector<AddedToken> added)
+    : processor_(std::move(processor)), added_tokens_(std::move(added)) {
+  add_pieces();
+  add_added_tokens();
+  adds_bos = true;
+}
+
+void SentencePieceTokenizer::add_pieces() {
+  for (int id = 0; id < processor_->GetPieceSize(); ++id) {
+    const std::string& piece = processor_->IdToPiece(id);
+    id_by_spelling_.emplace(piece, id);
+    special_.push_back(processor_->IsControl(id) || processor_->IsUnknown(id));
+    if (processor_->IsByte(id)) {  // "<0x0A>"
+      bytes_.emplace_back(1, static_cast<char>(std::stoi(piece.substr(3, 2), nullptr, 16)));
+    } else {
+      bytes_.push_back(special_.back() ? piece : replace_all(piece, "\xe2\x96\x81", " "));
+    }
+  }
+}
+
+void SentencePieceTokenizer::add_added_tokens() {
+  for (const AddedToken& token : added_tokens_) {
+    const auto index = static_cast<size_t>(token.id);
+    if (index >= bytes_.size()) {
+      bytes_.resize(index + 1);
+      special_.resize(index + 1);
+    }
+    bytes_[index] = token.text;
+    special_[index] = token.special;
+    id_by_spelling_[token.text] = token.id;
+    finder_.add(token);
+  }
+}
+
+Encoding SentencePieceTokenizer::encode(std::span<const TextPiece> pieces) const {
+  std::string text;
+  ByteRanges trusted;
+  ByteRanges target;
+  for (const TextPiece& piece : pieces) {
+    const size_t begin = text.size();
+    if (piece.text.size() > kLargestText - begin)
+      throw limit_error("text", "too long",
+                        {.expected = "at most " + std::to_string(kLargestText) + " bytes"});
+    text += piece.text;
+    if (piece.trusted) trusted.append(begin, text.size());
+    if (piece.target) target.append(begin, text.size());
+  }
+  Encoding encoding;
+  auto emit = [&](int32_t id, size_t begin, size_t end) {
+    encoding.ids.push_back(id);
+    encoding.target.push_back(target.touch(begin, end));
+  };
+  finder_.cut(text, trusted, [&](const AddedTokenFinder::Piece& piece) {
+    if (piece.token != nullptr)
+      return emit(piece.token->id, piece.text_begin, piece.text_begin + piece.token->text.size());
+    const auto words = std::string_view(text).substr(piece.begin, piece.end - piece.begin);
+    const sentencepiece::ImmutableSentencePieceText cut = processor_->EncodeAsImmutableProto(words);
+    for (size_t i = 0; i < cut.pieces_size(); ++i) {
+      const auto part = cut.pieces(static_cast<int>(i));
+      emit(static_cast<int32_t>(part.id()), piece.begin + part.begin(), piece.begin + part.end());
+    }
+  });
+  return encoding;
+}
+
+void SentencePieceTokenizer::save(const fs::path& folder) const {
+  Json special = Json::object();
+  auto name = [&](const char* key, const std::optional<int32_t>& id) {
+    if (id) special[key] = token_bytes(*id);
+  };
+  name("bos_token", bos_id);
+  name("eos_token", eos_id);
+  name("pad_token", pad_id);
+  Json config = special;
+  config["tokenizer_class"] = "LlamaTokenizer";
+  config["legacy"] = true;
+  config["add_bos_token"] = adds_bos;
+  config["add_eos_token"] = false;
+  config["clean_up_tokenization_spaces"] = false;
+  Json decoder = Json::object();
+  for (const AddedToken& token : added_tokens_) {
+    decoder[std::to_string(token.id)] = {{"content", token.text},          {"single_word", false},
+                                         {"lstrip", token.lstrip},         {"rstrip", token.rstrip},
+                                         {"normalized", token.normalized}, {"special", token.special}};
+  }
+  config["added_tokens_decoder"] = decoder;
+  if (!chat_template.empty()) config["chat_template"] = chat_template;
+  fs::create_directories(folder);
+  write_file_atomic(folder / "tokenizer.model", processor_->serialized_model_proto());
+  write_file_atomic(folder / "special_tokens_map.json", special.dump(2) + "\n");
+  write_file_atomic(folder / "tokenizer_config.json", config.dump(2) + "\n");
+}
+
+std::unique_ptr<sentencepiece::SentencePieceProcessor> load_processor(std::string_view model,
+                                                                      const std::string& where) {
+  auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
+  const sentencepiece::util::Status status = processor->LoadFromSerializedProto(model);
+  if (!status.ok())
+    throw bad_data(where, "not a SentencePiece model", {.found = printable(status.ToString())});
+  return processor;
+}
+
+// The pieces as a vocabulary, so that the files beside the model can be joined to it.
+BpeVocabulary vocabulary_of(const sentencepiece::SentencePieceProcessor& processor) {
+  BpeVocabulary vocabulary;
+  for (int id = 0; id < processor.GetPieceSize(); ++id) {
+    const std::string& piece = processor.IdToPiece(id);
+    vocabulary.tokens.emplace_back(piece, id);
+    if (processor.IsControl(id) || processor.IsUnknown(id))
+      vocabulary.added.push_back({.text = piece, .id = id, .special = true});
+  }
+  if (processor.bos_id() >= 0) vocabulary.bos_id = processor.bos_id();
+  if (processor.eos_id() >= 0) vocabulary.eos_id = processor.eos_id();
+  if (processor.pad_id() >= 0) vocabulary.pad_id = processor.pad_id();
+  return vocabulary;
+}
+
+// Holes would allow a tiny file to ask for a lot of memory.
+void require_dense_ids(const BpeVocabulary& vocabulary, const std::string& where) {
+  const size_t entries = vocabulary.tokens.size() + vocabulary.added.size();
+  for (const AddedToken& token : vocabulary.added) {
+    if (token.id < 0 || static_cast<size_t>(token.id) > 2 * entries + 1024)
+      throw bad_data(where, "token ids have a gap",
+                     {.found = std::to_string(token.id) + " for \"" + printable(token.text) + "\"",
+                      .expected = "about " + std::to_string(entries)});
+  }
+}
+
+std::unique_ptr<Tokenizer> make_tokenizer(std::unique_ptr<sentencepiece::SentencePieceProcessor> processor,
+                                          BpeVocabulary vocabulary, const std::string& where) {
+  require_dense_ids(vocabulary, where);
+  auto tokenizer =
+      std::make_unique<SentencePieceTokenizer>(std::move(processor), std::move(vocabulary.added));
+  tokenizer->bos_id = vocabulary.bos_id;
+  tokenizer->eos_id = vocabulary.eos_id;
+  tokenizer->pad_id = vocabulary.pad_id;
+  tokenizer->chat_template = std::move(vocabulary.chat_template);
+  return tokenizer;
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> parse_sentencepiece(std::string_view model, const std::string& where) {
+  auto processor = load_processor(model, where);
+  BpeVocabulary vocabulary = vocabulary_of(*processor);
+  return make_tokenizer(std::move(processor), std::move(vocabulary), where);
+}
+
+std::unique_ptr<Tokenizer> open_sentencepiece(const fs::path& folder) {
+  const fs::path path = folder / "tokenizer.model";
+  auto processor = load_processor(read_file(path, kTokenizerFileLimits.bytes), path.string());
+  BpeVocabulary vocabulary = vocabulary_of(*processor);
+  if (const fs::path added = folder / "added_tokens.json"; fs::exists(added)) {
+    for (const auto& [token, id] : read_vocab(read_json(added, kTokenizerFileLimits), added.string()))
+      vocabulary.added.push_back({.text = token, .id = id, .normalized = true});
+  }
+  read_tokenizer_config(folder, vocabulary);
+  auto tokenizer = make_tokenizer(std::move(processor), std::move(vocabulary), path.string());
+  if (const fs::path config = folder / "tokenizer_config.json"; fs::exists(config)) {
+    const Json json = read_json(config);
+    tokenizer->adds_bos = JsonObject(json, config.string()).boolean_or("add_bos_token", true);
+  }
+  return tokenizer;
+}
+
+}  // namespace moellava

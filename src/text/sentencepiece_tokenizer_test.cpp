@@ -1,0 +1,85 @@
+#include "text/sentencepiece_tokenizer.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/file_io.hpp"
+#include "text/conversation.hpp"
+
+namespace moellava {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A vocabulary of 600 pieces with byte fallback; ids of texts are tested against the original by
+// dump_test.py.
+const fs::path kFolder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/llama/ckpt";
+
+TEST(SentencePiece, SpecialTokensCannotBeTyped) {
+  const auto tokenizer = open_sentencepiece(kFolder);
+  ASSERT_EQ(tokenizer->eos_id, 2);
+  EXPECT_EQ(tokenizer->encode_text("</s>", /*trusted=*/true), std::vector<int32_t>{2});
+  for (int32_t id : tokenizer->encode_text("</s>", /*trusted=*/false))
+    EXPECT_FALSE(tokenizer->is_special(id));
+}
+
+TEST(SentencePiece, TargetsAreTheTokensThatTouchTheAnswer) {
+  const auto tokenizer = open_sentencepiece(kFolder);
+  const std::vector<TextPiece> pieces = {{.text = "ASSISTANT: ", .trusted = true},
+                                         {.text = "yes", .target = true},
+                                         {.text = "</s>", .trusted = true, .target = true}};
+  const Encoding encoding = tokenizer->encode(pieces);
+  std::vector<int32_t> answer;
+  for (size_t i = 0; i < encoding.ids.size(); ++i) {
+    if (encoding.target[i]) answer.push_back(encoding.ids[i]);
+  }
+  EXPECT_EQ(answer.back(), 2);
+  EXPECT_EQ(tokenizer->decode(answer), " yes");
+  EXPECT_FALSE(encoding.target[0]);
+}
+
+TEST(SentencePiece, EveryByteComesBack) {
+  const auto tokenizer = open_sentencepiece(kFolder);
+  for (const char* text : {"plain", "na\xc3\xafve \xf0\x9f\x99\x82", "tab\tand\nline"})
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode_text(text)), std::string(" ") + text);
+}
+
+TEST(SentencePiece, ATextBeginsWithBosOnce) {
+  const auto tokenizer = open_sentencepiece(kFolder);
+  EXPECT_TRUE(tokenizer->adds_bos);
+  const Conversation conversation{.turns = {{.role = Role::User, .parts = {ImagePart{}, "\nWhat?"}}},
+                                  .system = ""};
+  const auto ids = tokenise(render(conversation, conversation_style("v1")), *tokenizer).ids;
+  EXPECT_EQ(ids.front(), 1);
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 1), 1);
+}
+
+TEST(SentencePiece, SavedItIsTheSame) {
+  const auto tokenizer = open_sentencepiece(kFolder);
+  const fs::path folder = fs::path(::testing::TempDir()) / ("sentencepiece_" + std::to_string(::getpid()));
+  tokenizer->save(folder);
+  const auto again = open_tokenizer_folder(folder);
+  EXPECT_EQ(again->encode_text("Hello</s> world", true), tokenizer->encode_text("Hello</s> world", true));
+  EXPECT_EQ(again->size(), tokenizer->size());
+  EXPECT_EQ(again->pad_id, tokenizer->pad_id);
+  EXPECT_EQ(again->adds_bos, tokenizer->adds_bos);
+}
+
+TEST(SentencePiece, OtherBytesAreRefused) {
+  for (const std::string& bytes : {std::string(), std::string("not a model"), std::string(64, '\xff')}) {
+    try {
+      parse_sentencepiece(bytes, "tokenizer.model");
+      FAIL() << "accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::BadData);
+      EXPECT_NE(std::string(error.what()).find("tokenizer.model: not a SentencePiece model"),
+                std::string::npos);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace moellava
