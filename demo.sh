@@ -124,9 +124,11 @@ routing() {
 }
 
 chat() {
-  local picture=$data/test_images/test-00000.jpg question
+  local name picture question
+  name=$(grep -m 1 "What kind of thing is it?" "$data/test.jsonl" | sed 's/.*"image": "\([^"]*\)".*/\1/') || return
+  picture=$data/test_images/$name
   echo "$picture"
-  for question in "How many objects are there?" "What kind of thing is on the left?"; do
+  for question in "What kind of thing is it?" "Is there an animal?" "How many objects are there?"; do
     echo "> $question"
     "$program" chat --model "$out/stage3" --image "$picture" --prompt "$question" || return
   done
