@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 
 SIZE = 224  # pixels, as the demo's scenes
 FINE = 4  # drawn this much larger, then reduced: smooth edges
-QUESTIONS = ("What kind of thing is on the left?", "What kind of thing is on the right?", "How many objects are there?",
-             "Is there a building?", "Is there an animal?")
+QUESTIONS = ("What kind of thing is on the left?", "Is there a plant?", "Is there a building?", "Is there an animal?",
+             "Is there any food?")
 SCENE_WIDTH, GAP = 288, 20  # pixels of the finished picture
 STYLE = "font-family:system-ui,-apple-system,'Segoe UI','Helvetica Neue',Arial,sans-serif"
 

@@ -36,8 +36,8 @@ ParameterCount count_parameters(MoeLlava& model) {
   int64_t silent = 0;
   const MoeConfig& moe = model.config().moe;
   if (moe.enabled()) {
-    // Experts of all layers are equally large. As in the paper's sums, an expert's row of the router is silent
-    // with it.
+    // Experts of all layers are equally large. As in the paper's sums, an expert's row of the router is
+    // silent with it.
     int64_t experts = 0;
     for (int64_t number : moe.experts) experts += number;
     const int64_t one = expert_parameters / experts + model.config().decoder.hidden_size;

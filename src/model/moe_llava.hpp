@@ -37,8 +37,8 @@ class MoeLlava {
   Projector projector_;
 };
 
-// Sizes as reports give them. `active`: with top-k of the experts at work; an expert's row of the router counts with
-// it.
+// Sizes as reports give them. `active`: with top-k of the experts at work; an expert's row of the router
+// counts with it.
 struct ParameterCount {
   int64_t total = 0;          // everything
   int64_t active = 0;         // everything less the silent experts

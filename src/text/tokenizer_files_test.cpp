@@ -96,7 +96,8 @@ TEST(TokenizerFolder, WhatOneFileCallsSpecialIsSpecial) {
 
 TEST(TokenizerFolder, OtherKindsAreToldWhatWasLookedFor) {
   const std::string message = error_of({{"spiece.model", "?"}});
-  EXPECT_NE(message.find("tokenizer.model, tokenizer.json, vocab.json with merges.txt"), std::string::npos) << message;
+  EXPECT_NE(message.find("tokenizer.model, tokenizer.json, vocab.json with merges.txt"), std::string::npos)
+      << message;
   EXPECT_NE(message.find("qwen.tiktoken"), std::string::npos) << message;
 }
 

@@ -53,7 +53,7 @@ struct TrainSettings {
   ScheduleKind lr_scheduler = ScheduleKind::Cosine;
   double weight_decay = 0;
   double max_grad_norm = 0;  // 0: no clipping
-  bool bf16 = false;     // matrix products in bfloat16; weights, gradients and optimiser stay float32
+  bool bf16 = false;         // matrix products in bfloat16; weights, gradients and optimiser stay float32
   uint64_t seed = 42;
   MoeSettings moe;  // stage 3 only
 
