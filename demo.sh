@@ -14,7 +14,7 @@ scores it on stamps it has never seen, and lets it answer questions about a pict
 
 Options:
   --quick      few pictures and steps: shows that everything works (under 4 minutes after the build)
-  --full       the long run whose table is in docs/ (at most 3 hours on 2 cores); the default takes 45 minutes
+  --full       four times the data (at most 3 hours on 2 cores); the default takes about 40 minutes
   --out DIR    where the data, the models and the report go (default: demo-run)
   -h, --help   this text
 
