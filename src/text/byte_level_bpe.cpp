@@ -1,11 +1,11 @@
 #include "text/byte_level_bpe.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "base/error.hpp"
 #include "text/normalise.hpp"
 #include "text/pair_merger.hpp"
+#include "text/table_tokenizer.hpp"
 #include "text/tokenizer_files.hpp"
 
 namespace moellava {
@@ -15,24 +15,18 @@ namespace {
 constexpr int32_t kLargestId = 1 << 24;
 constexpr size_t kLargestText = 1 << 30;
 
-class ByteLevelBpe : public Tokenizer {
+class ByteLevelBpe : public TableTokenizer {
  public:
   ByteLevelBpe(BpeVocabulary vocabulary, const std::string& where);
 
-  Encoding encode(std::span<const TextPiece> pieces) const override;
-  std::string token_bytes(int32_t id) const override {
-    return id >= 0 && id < size() ? bytes_[static_cast<size_t>(id)] : "";
-  }
-  bool is_special(int32_t id) const override {
-    return id >= 0 && id < size() && special_[static_cast<size_t>(id)];
-  }
-  int32_t size() const override { return static_cast<int32_t>(bytes_.size()); }
-  std::optional<int32_t> id_of(std::string_view token) const override {
-    const auto found = id_by_spelling_.find(std::string(token));
-    return found == id_by_spelling_.end() ? std::nullopt : std::optional(found->second);
-  }
   void save(const std::filesystem::path& folder) const override {
     save_tokenizer_folder(vocabulary_, folder);
+  }
+
+ protected:
+  void encode_words(std::string_view words, const Emit& emit) const override;
+  std::string normalised(const std::string& piece) const override {
+    return vocabulary_.nfc ? to_nfc(piece) : piece;
   }
 
  private:
@@ -42,15 +36,11 @@ class ByteLevelBpe : public Tokenizer {
 
   BpeVocabulary vocabulary_;
   PreTokeniser pretokeniser_;
-  std::vector<std::string> bytes_;  // [id]
-  std::vector<bool> special_;       // [id]
-  std::unordered_map<std::string, int32_t> id_by_spelling_;
-  AddedTokenFinder added_;
   PairMerger merger_;
 };
 
 ByteLevelBpe::ByteLevelBpe(BpeVocabulary vocabulary, const std::string& where)
-    : vocabulary_(std::move(vocabulary)), pretokeniser_(vocabulary_.pattern) {
+    : TableTokenizer(kLargestText), vocabulary_(std::move(vocabulary)), pretokeniser_(vocabulary_.pattern) {
   add_tokens(where);
   add_merges(where);
   prepare_merger();
@@ -79,13 +69,7 @@ void ByteLevelBpe::add_tokens(const std::string& where) {
   };
   for (const auto& [spelling, id] : vocabulary_.tokens) check(spelling, id);
   for (const AddedToken& token : vocabulary_.added) check(token.text, token.id);
-  // Holes would allow a tiny file to ask for a lot of memory.
-  const size_t entries = vocabulary_.tokens.size() + vocabulary_.added.size();
-  if (needed > 2 * entries + 1024) {
-    throw bad_data(where, "token ids have a gap",
-                   {.found = "largest id " + std::to_string(needed - 1),
-                    .expected = "about " + std::to_string(entries)});
-  }
+  if (needed > 0) require_dense_ids(needed - 1, vocabulary_.tokens.size() + vocabulary_.added.size(), where);
   bytes_.resize(needed);
   special_.resize(bytes_.size());
 
@@ -146,39 +130,14 @@ void ByteLevelBpe::add_merges(const std::string& where) {
   }
 }
 
-Encoding ByteLevelBpe::encode(std::span<const TextPiece> pieces) const {
-  std::string text;
-  ByteRanges trusted;
-  ByteRanges target;
-  for (const TextPiece& piece : pieces) {
-    const size_t begin = text.size();
-    if (piece.text.size() > kLargestText - begin)
-      throw limit_error("text", "too long",
-                        {.expected = "at most " + std::to_string(kLargestText) + " bytes"});
-    // Piece by piece, so that it stays known where each stands: pieces begin with a character of their own.
-    text += vocabulary_.nfc ? to_nfc(piece.text) : piece.text;
-    if (piece.trusted) trusted.append(begin, text.size());
-    if (piece.target) target.append(begin, text.size());
-  }
-
-  Encoding encoding;
-  auto emit = [&](int32_t id, size_t begin, size_t end) {
-    encoding.ids.push_back(id);
-    encoding.target.push_back(target.touch(begin, end));
-  };
+void ByteLevelBpe::encode_words(std::string_view words, const Emit& emit) const {
   std::vector<PairMerger::Token> tokens;
-  added_.cut(text, trusted, [&](const AddedTokenFinder::Piece& piece) {
-    if (piece.token != nullptr)
-      return emit(piece.token->id, piece.text_begin, piece.text_begin + piece.token->text.size());
-    size_t at = piece.begin;
-    const auto words = std::string_view(text).substr(piece.begin, piece.end - piece.begin);
-    pretokeniser_.split(words, [&](std::string_view word) {
-      merger_.merge(word, tokens);
-      for (const PairMerger::Token& token : tokens) emit(token.id, at + token.begin, at + token.end);
-      at += word.size();
-    });
+  size_t at = 0;
+  pretokeniser_.split(words, [&](std::string_view word) {
+    merger_.merge(word, tokens);
+    for (const PairMerger::Token& token : tokens) emit(token.id, at + token.begin, at + token.end);
+    at += word.size();
   });
-  return encoding;
 }
 
 }  // namespace

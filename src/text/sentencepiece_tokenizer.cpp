@@ -2,12 +2,9 @@
 
 #include <sentencepiece_processor.h>
 
-#include <map>
-#include <unordered_map>
-
 #include "base/error.hpp"
 #include "base/file_io.hpp"
-#include "text/added_tokens.hpp"
+#include "text/table_tokenizer.hpp"
 #include "text/tokenizer_files.hpp"
 #include "text/vocabulary_fields.hpp"
 
@@ -25,24 +22,15 @@ std::string replace_all(std::string text, std::string_view from, std::string_vie
   return text;
 }
 
-class SentencePieceTokenizer : public Tokenizer {
+class SentencePieceTokenizer : public TableTokenizer {
  public:
   SentencePieceTokenizer(std::unique_ptr<sentencepiece::SentencePieceProcessor> processor,
                          std::vector<AddedToken> added);
 
-  Encoding encode(std::span<const TextPiece> pieces) const override;
-  std::string token_bytes(int32_t id) const override {
-    return id >= 0 && id < size() ? bytes_[static_cast<size_t>(id)] : "";
-  }
-  bool is_special(int32_t id) const override {
-    return id >= 0 && id < size() && special_[static_cast<size_t>(id)];
-  }
-  int32_t size() const override { return static_cast<int32_t>(bytes_.size()); }
-  std::optional<int32_t> id_of(std::string_view token) const override {
-    const auto found = id_by_spelling_.find(std::string(token));
-    return found == id_by_spelling_.end() ? std::nullopt : std::optional(found->second);
-  }
   void save(const fs::path& folder) const override;
+
+ protected:
+  void encode_words(std::string_view words, const Emit& emit) const override;
 
  private:
   void add_pieces();
@@ -50,15 +38,11 @@ class SentencePieceTokenizer : public Tokenizer {
 
   std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
   std::vector<AddedToken> added_tokens_;
-  AddedTokenFinder finder_;
-  std::vector<std::string> bytes_;  // [id]
-  std::vector<bool> special_;       // [id]
-  std::unordered_map<std::string, int32_t> id_by_spelling_;
 };
 
 SentencePieceTokenizer::SentencePieceTokenizer(
     std::unique_ptr<sentencepiece::SentencePieceProcessor> processor, std::vector<AddedToken> added)
-    : processor_(std::move(processor)), added_tokens_(std::move(added)) {
+    : TableTokenizer(kLargestText), processor_(std::move(processor)), added_tokens_(std::move(added)) {
   add_pieces();
   add_added_tokens();
   adds_bos = true;
@@ -87,39 +71,16 @@ void SentencePieceTokenizer::add_added_tokens() {
     bytes_[index] = token.text;
     special_[index] = token.special;
     id_by_spelling_[token.text] = token.id;
-    finder_.add(token);
+    added_.add(token);
   }
 }
 
-Encoding SentencePieceTokenizer::encode(std::span<const TextPiece> pieces) const {
-  std::string text;
-  ByteRanges trusted;
-  ByteRanges target;
-  for (const TextPiece& piece : pieces) {
-    const size_t begin = text.size();
-    if (piece.text.size() > kLargestText - begin)
-      throw limit_error("text", "too long",
-                        {.expected = "at most " + std::to_string(kLargestText) + " bytes"});
-    text += piece.text;
-    if (piece.trusted) trusted.append(begin, text.size());
-    if (piece.target) target.append(begin, text.size());
+void SentencePieceTokenizer::encode_words(std::string_view words, const Emit& emit) const {
+  const sentencepiece::ImmutableSentencePieceText cut = processor_->EncodeAsImmutableProto(words);
+  for (size_t i = 0; i < cut.pieces_size(); ++i) {
+    const auto part = cut.pieces(static_cast<int>(i));
+    emit(static_cast<int32_t>(part.id()), part.begin(), part.end());
   }
-  Encoding encoding;
-  auto emit = [&](int32_t id, size_t begin, size_t end) {
-    encoding.ids.push_back(id);
-    encoding.target.push_back(target.touch(begin, end));
-  };
-  finder_.cut(text, trusted, [&](const AddedTokenFinder::Piece& piece) {
-    if (piece.token != nullptr)
-      return emit(piece.token->id, piece.text_begin, piece.text_begin + piece.token->text.size());
-    const auto words = std::string_view(text).substr(piece.begin, piece.end - piece.begin);
-    const sentencepiece::ImmutableSentencePieceText cut = processor_->EncodeAsImmutableProto(words);
-    for (size_t i = 0; i < cut.pieces_size(); ++i) {
-      const auto part = cut.pieces(static_cast<int>(i));
-      emit(static_cast<int32_t>(part.id()), piece.begin + part.begin(), piece.begin + part.end());
-    }
-  });
-  return encoding;
 }
 
 void SentencePieceTokenizer::save(const fs::path& folder) const {
@@ -174,20 +135,11 @@ BpeVocabulary vocabulary_of(const sentencepiece::SentencePieceProcessor& process
   return vocabulary;
 }
 
-// Holes would allow a tiny file to ask for a lot of memory.
-void require_dense_ids(const BpeVocabulary& vocabulary, const std::string& where) {
-  const size_t entries = vocabulary.tokens.size() + vocabulary.added.size();
-  for (const AddedToken& token : vocabulary.added) {
-    if (token.id < 0 || static_cast<size_t>(token.id) > 2 * entries + 1024)
-      throw bad_data(where, "token ids have a gap",
-                     {.found = std::to_string(token.id) + " for \"" + printable(token.text) + "\"",
-                      .expected = "about " + std::to_string(entries)});
-  }
-}
-
 std::unique_ptr<Tokenizer> make_tokenizer(std::unique_ptr<sentencepiece::SentencePieceProcessor> processor,
                                           BpeVocabulary vocabulary, const std::string& where) {
-  require_dense_ids(vocabulary, where);
+  for (const AddedToken& token : vocabulary.added)
+    require_dense_ids(static_cast<size_t>(token.id), vocabulary.tokens.size() + vocabulary.added.size(),
+                      where);
   auto tokenizer =
       std::make_unique<SentencePieceTokenizer>(std::move(processor), std::move(vocabulary.added));
   tokenizer->bos_id = vocabulary.bos_id;
@@ -209,10 +161,7 @@ std::unique_ptr<Tokenizer> open_sentencepiece(const fs::path& folder) {
   const fs::path path = folder / "tokenizer.model";
   auto processor = load_processor(read_file(path, kTokenizerFileLimits.bytes), path.string());
   BpeVocabulary vocabulary = vocabulary_of(*processor);
-  if (const fs::path added = folder / "added_tokens.json"; fs::exists(added)) {
-    for (const auto& [token, id] : read_vocab(read_json(added, kTokenizerFileLimits), added.string()))
-      vocabulary.added.push_back({.text = token, .id = id, .normalized = true});
-  }
+  read_added_tokens(folder, vocabulary);
   read_tokenizer_config(folder, vocabulary);
   auto tokenizer = make_tokenizer(std::move(processor), std::move(vocabulary), path.string());
   if (const fs::path config = folder / "tokenizer_config.json"; fs::exists(config)) {

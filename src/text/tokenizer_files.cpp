@@ -117,6 +117,13 @@ void require_gpt2_class(const JsonObject& config) {
 
 }  // namespace
 
+void read_added_tokens(const fs::path& folder, BpeVocabulary& vocabulary) {
+  const fs::path path = folder / "added_tokens.json";
+  if (!fs::exists(path)) return;
+  for (const auto& [token, id] : read_vocab(read_json(path, kTokenizerFileLimits), path.string()))
+    vocabulary.added.push_back({.text = token, .id = id, .normalized = true});
+}
+
 BpeVocabulary read_vocab_and_merges(const fs::path& folder) {
   BpeVocabulary vocabulary;
   const std::string vocab_path = (folder / "vocab.json").string();
@@ -131,10 +138,7 @@ BpeVocabulary read_vocab_and_merges(const fs::path& folder) {
     if (!line.empty() && !heading) vocabulary.merges.push_back(split_merge(line, merges_path));
     begin = end + 1;
   }
-  if (const fs::path path = folder / "added_tokens.json"; fs::exists(path)) {
-    for (const auto& [token, id] : read_vocab(read_json(path, kTokenizerFileLimits), path.string()))
-      vocabulary.added.push_back({.text = token, .id = id, .normalized = true});
-  }
+  read_added_tokens(folder, vocabulary);
   if (const fs::path path = folder / "tokenizer_config.json"; fs::exists(path)) {
     const Json config = read_json(path);
     require_gpt2_class(JsonObject(config, path.string()));

@@ -19,6 +19,9 @@ std::string tokenizer_json(const BpeVocabulary& vocabulary);
 // GPT-2 does.
 BpeVocabulary read_vocab_and_merges(const std::filesystem::path& folder);
 
+// added_tokens.json, where it is.
+void read_added_tokens(const std::filesystem::path& folder, BpeVocabulary& vocabulary);
+
 // qwen.tiktoken or arcade100k.tiktoken, with the special tokens of their tokenizer class.
 std::optional<std::filesystem::path> find_tiktoken(const std::filesystem::path& folder);
 // `path` tells which of them it is, and names it in errors.
