@@ -82,7 +82,8 @@ Inspection inspect_model(const std::filesystem::path& path, const LoadOptions& o
       if (sources) inspect_tensors(*sources, outline, read_values, inspection);
     });
   }
-  collect(problems, [&] { inspection.tokens = load_tokenizer(path)->size(); });
+  collect(problems,
+          [&] { inspection.tokens = (sources ? sources->open_tokenizer() : load_tokenizer(path))->size(); });
   return inspection;
 }
 

@@ -45,7 +45,7 @@ LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
   const Sources sources = open_sources(path, options);
   const std::vector<SourceJoin> joins = joins_of(sources);
   require_fitting(sources, joins);
-  LoadedModel loaded{std::make_unique<MoeLlava>(sources.config), load_tokenizer(path)};
+  LoadedModel loaded{std::make_unique<MoeLlava>(sources.config), sources.open_tokenizer()};
   initialise_new(
       *loaded.model, [&](const std::string& name) { return sources.is_new(name); }, options.seed);
   for (const SourceJoin& source : joins) fill_parameters(*loaded.model, *source.file, source.join);

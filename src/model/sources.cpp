@@ -12,13 +12,15 @@ namespace fs = std::filesystem;
 namespace {
 
 Sources open_gguf_sources(const fs::path& path) {
-  const GgufFile file = open_gguf(path);
+  const auto opened = std::make_shared<const GgufFile>(open_gguf(path));
+  const GgufFile& file = *opened;
   Sources sources;
   sources.config = gguf_model_config(file);
   sources.tensors = file.tensors;
   sources.locate = [decoder = sources.config.decoder](const std::string& name) {
     return gguf_weight(name, decoder);
   };
+  sources.open_tokenizer = [opened] { return gguf_tokenizer(*opened); };
   return sources;
 }
 
@@ -42,6 +44,7 @@ Sources open_folder_sources(const fs::path& folder) {
   sources.tensors = open_checkpoint_folder(folder);
   const Family& family = family_by_name(sources.config.family);
   sources.locate = [&family](const std::string& name) { return folder_weight(family, name); };
+  sources.open_tokenizer = [folder] { return open_tokenizer_folder(folder); };
   return sources;
 }
 

@@ -18,6 +18,7 @@ struct Sources {
   bool had_sight = false;           // before a tower was added
   bool upcycling = false;
   std::function<WeightRef(const std::string&)> locate;  // canonical name -> tensor of `tensors`
+  std::function<std::unique_ptr<Tokenizer>()> open_tokenizer;
 
   // Not in any file: the projector of a model that gains sight, the routers of one that gains experts.
   bool is_new(const std::string& parameter) const;

@@ -7,14 +7,13 @@
 #include "text/sentencepiece_tokenizer.hpp"
 #include "text/tokenizer_files.hpp"
 #include "text/utf8.hpp"
+#include "text/vocabulary_fields.hpp"
 
 namespace moellava {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr uint64_t kTokenizerLimit = 64ull << 20;
 
 WordPattern pattern_of_gguf(const std::string& pre, const std::string& where) {
   if (pre == "smollm") return WordPattern::SmolLm;
@@ -51,11 +50,11 @@ std::unique_ptr<Tokenizer> open_tokenizer_folder(const fs::path& folder) {
   BpeVocabulary vocabulary;
   const fs::path json = folder / "tokenizer.json";
   if (fs::exists(json)) {
-    vocabulary = parse_tokenizer_json(read_file(json, kTokenizerLimit), json.string());
+    vocabulary = parse_tokenizer_json(read_file(json, kTokenizerFileLimits.bytes), json.string());
   } else if (fs::exists(folder / "vocab.json") && fs::exists(folder / "merges.txt")) {
     vocabulary = read_vocab_and_merges(folder);
   } else if (const std::optional<fs::path> tiktoken = find_tiktoken(folder)) {
-    vocabulary = parse_tiktoken(read_file(*tiktoken, kTokenizerLimit), *tiktoken);
+    vocabulary = parse_tiktoken(read_file(*tiktoken, kTokenizerFileLimits.bytes), *tiktoken);
   } else {
     throw make_error(
         ErrorKind::BadData, folder.string(), "no tokenizer that can be read",
