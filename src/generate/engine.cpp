@@ -63,13 +63,19 @@ class StopFilter {
   size_t shown_ = 0;
 };
 
-// Also true where noise decides the second choice: then the cache holds what no other run would compute.
+// Also true for recorded noise: then the cache holds what no other run would compute.
 bool may_drop(const ModelConfig& config, const MoeRun& run) {
   const MoeConfig& moe = config.moe;
   if (!moe.enabled()) return false;
   const double factor = run.capacity_factor.value_or(moe.eval_capacity_factor);
   const int64_t most = *std::max_element(moe.experts.begin(), moe.experts.end());
-  return factor * static_cast<double>(moe.top_k) < static_cast<double>(most) || run.router_noise.defined();
+  const auto top_k = static_cast<double>(run.top_k.value_or(moe.top_k));
+  return factor * top_k < static_cast<double>(most) || run.router_noise.defined();
+}
+
+// For runs that drop nothing: whether a token gets the same experts in both.
+bool choose_alike(const MoeRun& a, const MoeRun& b) {
+  return a.top_k == b.top_k && a.gumbel_seed == b.gumbel_seed;
 }
 
 int64_t positions_of(const int32_t* begin, const int32_t* end, int64_t tokens_per_image) {
@@ -85,6 +91,7 @@ at::Tensor project_if_any(const MoeLlava& model, const at::Tensor& features) {
 
 int64_t Engine::reusable_positions(const GenerateRequest& request) const {
   if (last_.ids.empty() || may_drop(model_.config(), request.moe)) return 0;
+  if (!choose_alike(last_.moe, request.moe)) return 0;
   // The last id is always run: its logits are needed.
   const size_t most = std::min(last_.ids.size(), request.ids.size() - 1);
   const auto differ = std::mismatch(
@@ -181,6 +188,7 @@ GenerateResult Engine::generate(const GenerateRequest& request,
   // neighbours had a say in it.
   if (may_drop(model_.config(), request.moe)) return result;
   last_.features = request.features;
+  last_.moe = request.moe;
   last_.ids = request.ids;
   const auto run = static_cast<std::ptrdiff_t>(last_.cache.length - result.prompt_positions);
   last_.ids.insert(last_.ids.end(), result.ids.begin(), result.ids.begin() + run);
@@ -188,11 +196,11 @@ GenerateResult Engine::generate(const GenerateRequest& request,
 }
 
 ForwardResult forward_prompt(const MoeLlava& model, const std::vector<int32_t>& ids,
-                             const at::Tensor& features, const MoeRun& moe) {
+                             const at::Tensor& features, const MoeRun& moe, std::vector<at::Tensor>* hidden) {
   const at::NoGradGuard no_grad;
   const std::vector<SampleIds> samples = {{.ids = ids, .labels = {}}};
   Spliced prompt = splice(model.decoder(), samples, project_if_any(model, features));
-  DecoderOutput output = model.decoder().forward(prompt.embeddings, {.moe = moe});
+  DecoderOutput output = model.decoder().forward(prompt.embeddings, {.moe = moe, .hidden = hidden});
   return {model.decoder().logits(output.hidden[0]), std::move(output.routing), std::move(prompt.is_image[0])};
 }
 

@@ -21,7 +21,7 @@ struct GenerateRequest {
   SamplingOptions sampling;
   std::vector<std::string> stop;  // texts that end the answer and are not part of it
   std::vector<int32_t> stop_ids;  // besides the tokenizer's end of text
-  MoeRun moe;                     // router_noise is used for the prompt only
+  MoeRun moe;                     // router_noise is used for the prompt only, gumbel_seed throughout
 };
 
 enum class FinishReason { Stop, Length };
@@ -42,8 +42,9 @@ class Engine {
   Engine(const MoeLlava& model, const Tokenizer& tokenizer) : model_(model), tokenizer_(tokenizer) {}
 
   // `on_text` gets the answer as it grows, never half a UTF-8 character and never the beginning of a stop
-  // text. The key-value cache of the common beginning of two requests in a row is kept, unless the MoE layers
-  // of either could drop tokens: then what a token gets depends on its neighbours. Throws BadData when the
+  // text. The key-value cache of the common beginning of two requests in a row is kept, unless their routers
+  // choose differently or the MoE layers of either could drop tokens: then what a token gets depends on its
+  // neighbours. Throws BadData when the
   // prompt is empty, exceeds the context, or has more or fewer picture marks than pictures.
   GenerateResult generate(const GenerateRequest& request,
                           const std::function<void(std::string_view)>& on_text = {});
@@ -52,6 +53,7 @@ class Engine {
   struct Cached {
     std::vector<int32_t> ids;
     at::Tensor features;
+    MoeRun moe;
     KvCache cache;
   };
   int64_t reusable_positions(const GenerateRequest& request) const;
@@ -62,14 +64,15 @@ class Engine {
   Cached last_;
 };
 
-// One pass over a whole prompt, with everything in it.
+// One pass over a whole prompt, with everything in it; `hidden` as in DecoderRun.
 struct ForwardResult {
   at::Tensor logits;             // [T, V]
   std::vector<Routing> routing;  // [L]
   std::vector<bool> is_image;    // [T]
 };
 ForwardResult forward_prompt(const MoeLlava& model, const std::vector<int32_t>& ids,
-                             const at::Tensor& features, const MoeRun& moe = {});
+                             const at::Tensor& features, const MoeRun& moe = {},
+                             std::vector<at::Tensor>* hidden = nullptr);
 
 // The prompt of a conversation in the style of the model.
 std::vector<int32_t> prompt_ids(const MoeLlava& model, const Tokenizer& tokenizer,

@@ -1,5 +1,7 @@
 #include "generate/engine.hpp"
 
+#include <set>
+
 #include "base/error.hpp"
 #include "tests/testing.hpp"
 #include "tests/tiny_tokenizer.hpp"
@@ -60,7 +62,7 @@ class EngineTest : public ::testing::TestWithParam<bool> {
     std::vector<int32_t> ids = r.ids;
     std::vector<int32_t> out;
     while (static_cast<int64_t>(out.size()) < r.max_new_tokens) {
-      const at::Tensor logits = forward_prompt(model_, ids, r.features).logits;
+      const at::Tensor logits = forward_prompt(model_, ids, r.features, r.moe).logits;
       const auto id =
           static_cast<int32_t>(logits[-1].narrow(0, 0, tokenizer_->size()).argmax().item<int64_t>());
       if (id == tokenizer_->eos_id) break;
@@ -120,6 +122,56 @@ TEST_P(EngineTest, NobodyInheritsACacheThatDroppingOrNoiseShaped) {
   shaped.moe.router_noise = random_tensor({2, 6, 4}, 90) * 10;
   engine.generate(shaped);
   EXPECT_EQ(engine.generate(plain).reused_positions, 0);
+}
+
+// The second turn of a conversation runs what was not run before: the last word of the answer and the new
+// question.
+TEST_P(EngineTest, ASecondTurnRunsItsNewTokensOnly) {
+  Engine engine(model_, *tokenizer_);
+  const GenerateRequest first = request({9, kImageTokenId, 10, 11});
+  const GenerateResult answer = engine.generate(first);
+  ASSERT_EQ(answer.reason, FinishReason::Length);
+  GenerateRequest second = first;
+  second.ids.insert(second.ids.end(), answer.ids.begin(), answer.ids.end());
+  for (int32_t id : {40, 41, 42}) second.ids.push_back(id);
+  const GenerateResult reused = engine.generate(second);
+  EXPECT_EQ(reused.prompt_positions - reused.reused_positions, 1 + 3);
+  EXPECT_EQ(reused.ids, naive_greedy(second));
+}
+
+// A token's noise depends on its place in the conversation alone: prompt, decoding and what the cache holds
+// agree with running everything again.
+TEST_P(EngineTest, DrawnSecondExpertsDependOnTheSeedAlone) {
+  if (!GetParam()) return;
+  Engine engine(model_, *tokenizer_);
+  GenerateRequest r = request({9, kImageTokenId, 10, 11}, 12);
+  std::set<std::vector<int32_t>> answers;
+  for (uint64_t seed : {1, 2, 3, 4}) {
+    r.moe.gumbel_seed = seed;
+    const GenerateResult result = engine.generate(r);
+    EXPECT_EQ(result.reused_positions, 0) << "of another seed";
+    EXPECT_EQ(result.ids, naive_greedy(r));
+    const GenerateResult again = engine.generate(r);
+    EXPECT_EQ(again.reused_positions, result.prompt_positions - 1);
+    EXPECT_EQ(again.ids, result.ids);
+    answers.insert(result.ids);
+  }
+  EXPECT_GT(answers.size(), 1u);
+}
+
+TEST_P(EngineTest, TheNumberOfExpertsOfATokenCanBeChosen) {
+  if (!GetParam()) return;
+  Engine engine(model_, *tokenizer_);
+  GenerateRequest r = request({9, kImageTokenId, 10, 11}, 12);
+  const std::vector<int32_t> own = engine.generate(r).ids;
+  r.moe.top_k = 4;
+  const GenerateResult all = engine.generate(r);
+  EXPECT_EQ(all.reused_positions, 0);
+  EXPECT_EQ(all.ids, naive_greedy(r));
+  EXPECT_NE(all.ids, own);
+  r.moe.top_k = 1;  // twice the fair share of an expert may be too small now
+  engine.generate(r);
+  EXPECT_EQ(engine.generate(r).reused_positions, 0);
 }
 
 TEST_P(EngineTest, ARequestThatFailsLeavesNothingBehind) {

@@ -85,9 +85,15 @@ DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& r
   // The feed-forward of a layer, dense or sparse; MoE sees the batch as one list of rows.
   auto feed_forward = [&](const DecoderLayer& layer, const at::Tensor& x) {
     if (!layer.moe) return layer.mlp(x);
-    const at::Tensor& noise = run.moe.router_noise;
     const auto index = static_cast<int64_t>(output.routing.size());
-    MoeOutput moe = (*layer.moe)(x.flatten(0, 1), run.moe, noise.defined() ? noise[index] : noise);
+    at::Tensor noise;
+    if (run.moe.router_noise.defined()) {
+      noise = run.moe.router_noise[index];
+    } else if (run.moe.gumbel_seed) {
+      noise = gumbel_noise(*run.moe.gumbel_seed, index, cached, count, layer.moe->config.experts);
+      noise = noise.repeat({x.size(0), 1});  // a sample's noise does not depend on its neighbours
+    }
+    MoeOutput moe = (*layer.moe)(x.flatten(0, 1), run.moe, noise);
     output.balance_loss =
         output.balance_loss.defined() ? output.balance_loss + moe.balance_loss : moe.balance_loss;
     output.routing.push_back(std::move(moe.routing));

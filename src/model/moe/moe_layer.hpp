@@ -22,8 +22,12 @@ struct MoeLayerConfig {
 struct MoeRun {
   bool training = false;                       // which capacity factor
   std::optional<double> capacity_factor = {};  // overrides both
-  bool balance_gradient = true;  // false: the balance loss is a constant, as the original recipe has it
-  at::Tensor router_noise = {};  // [L, T, E] for the second choice, or undefined
+  bool balance_gradient = true;       // false: the balance loss is a constant, as the original recipe has it
+  std::optional<int64_t> top_k = {};  // choices a token, instead of the model's own
+  // The second choice is the true second one unless noise decides it: recorded noise [L, T, E], or else
+  // Gumbel noise of this seed, as the original draws it anew at every run.
+  at::Tensor router_noise = {};
+  std::optional<uint64_t> gumbel_seed = {};
 };
 
 struct MoeOutput {

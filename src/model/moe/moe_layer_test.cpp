@@ -114,6 +114,22 @@ TEST(MoeLayer, NoiseChangesOnlyTheSecondChoice) {
   EXPECT_EQ(plain.balance_loss.item<float>(), noisy.balance_loss.item<float>());
 }
 
+TEST(MoeLayer, ARunMayChangeTheNumberOfChoices) {
+  const MoeLayer layer = make_layer({.experts = 4, .top_k = 2, .eval_capacity_factor = 4.0});
+  const at::Tensor x = random_tensor({12, kWidth}, 8);
+  const Routing own = layer(x, {}, {}).routing;
+  for (int64_t top_k : {1, 2, 3, 4}) {
+    const MoeOutput output = layer(x, {.top_k = top_k}, {});
+    ASSERT_EQ(output.routing.expert.size(1), top_k);
+    EXPECT_TRUE(output.routing.expert.select(1, 0).equal(own.expert.select(1, 0)));
+    EXPECT_TENSORS_CLOSE(output.hidden, naive(layer, x, output.routing));
+    // One choice keeps its own probability; several share 1.
+    const at::Tensor expected =
+        top_k == 1 ? output.routing.logits.softmax(1).gather(1, output.routing.expert) : at::ones({12, 1});
+    EXPECT_TRUE(output.routing.weight.sum(1, true).allclose(expected));
+  }
+}
+
 TEST(MoeLayer, BalanceLossCarriesAGradientUnlessTheOriginalRecipeIsAsked) {
   MoeLayer layer = make_layer({.experts = 4, .top_k = 2});
   layer.router.weight.requires_grad_(true);

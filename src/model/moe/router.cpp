@@ -4,9 +4,13 @@
 #include <cmath>
 #include <limits>
 
+#include "base/random.hpp"
+
 namespace moellava {
 
 namespace {
+
+constexpr uint64_t kNoiseStream = 0x67756d62656c0000;  // any fixed number: apart from other uses of the seed
 
 // The K choices of each token: the best logit first; later ones among the experts not yet taken.
 at::Tensor choose_experts(const at::Tensor& logits, int64_t top_k, const at::Tensor& noise) {
@@ -81,6 +85,19 @@ Routing route(const at::Tensor& logits, const RouterOptions& options, const at::
   }
   routing.weight = weight;
   return routing;
+}
+
+at::Tensor gumbel_noise(uint64_t seed, int64_t layer, int64_t first, int64_t positions, int64_t experts) {
+  at::Tensor noise = at::empty({positions, experts}, at::kFloat);
+  float* values = noise.data_ptr<float>();
+  const uint64_t stream = kNoiseStream + static_cast<uint64_t>(layer);
+  const auto begin = static_cast<uint64_t>(first * experts);
+  for (uint64_t i = 0; i < static_cast<uint64_t>(noise.numel()); ++i) {
+    constexpr double kSmallest = 0x1.0p-54;  // below every other value of random_unit, and not 0
+    values[i] =
+        static_cast<float>(-std::log(-std::log(std::max(random_unit(seed, stream, begin + i), kSmallest))));
+  }
+  return noise;
 }
 
 at::Tensor combine_weights(const Routing& routing) {

@@ -33,6 +33,10 @@ int64_t expert_capacity(int64_t tokens, int64_t experts, const RouterOptions& op
 Routing route(const at::Tensor& logits, const RouterOptions& options, const at::Tensor& noise = {},
               const at::Tensor& priority = {});
 
+// Gumbel(0, 1) noise for `route` [positions, E], a function of (seed, layer, position, expert) alone: the
+// conversation's positions from `first` on get the same noise however they are cut into passes.
+at::Tensor gumbel_noise(uint64_t seed, int64_t layer, int64_t first, int64_t positions, int64_t experts);
+
 // Per-expert views of a routing, as reports and tests want them.
 at::Tensor combine_weights(const Routing& routing);  // [T, E] float32, 0 where not sent
 at::Tensor buffer_slots(const Routing& routing);     // [T, E] int32, -1 where not sent

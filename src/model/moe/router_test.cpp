@@ -71,6 +71,42 @@ TEST(Router, MoreThanTwoChoicesAreDistinctAndSumToOne) {
   EXPECT_EQ(at::one_hot(routing.expert, 6).sum(1).max().item<int64_t>(), 1);
 }
 
+TEST(GumbelNoise, HasItsMeanAndVarianceAndIsApartByPlaceLayerAndSeed) {
+  const at::Tensor noise = gumbel_noise(3, 0, 0, 25000, 4).to(at::kDouble);
+  EXPECT_NEAR(noise.mean().item<double>(), 0.5772, 0.02);  // Euler's constant; standard error 0.004
+  EXPECT_NEAR(noise.var().item<double>(), 1.6449, 0.05);   // pi^2 / 6; standard error 0.011
+  const at::Tensor mean = noise.mean();
+  for (const auto& other : {gumbel_noise(3, 0, 25000, 25000, 4), gumbel_noise(3, 1, 0, 25000, 4),
+                            gumbel_noise(4, 0, 0, 25000, 4), noise.roll(1, 1)}) {
+    const at::Tensor product = (noise - mean) * (other.to(at::kDouble) - mean);
+    EXPECT_NEAR(product.mean().item<double>(), 0, 0.03);  // standard error 0.005
+  }
+}
+
+TEST(GumbelNoise, DoesNotDependOnHowAConversationIsCutIntoPasses) {
+  const at::Tensor whole = gumbel_noise(9, 2, 0, 12, 4);
+  const at::Tensor parts =
+      at::cat({gumbel_noise(9, 2, 0, 7, 4), gumbel_noise(9, 2, 7, 4, 4), gumbel_noise(9, 2, 11, 1, 4)});
+  EXPECT_TRUE(whole.equal(parts));
+}
+
+// With Gumbel noise the second expert is drawn from the softmax over the experts that are left.
+TEST(GumbelNoise, DrawsTheSecondExpertFromTheRest) {
+  constexpr int64_t kTokens = 20000;
+  const at::Tensor row = at::tensor({0.3f, 2.0f, -0.7f, 1.1f});
+  const Routing routing = route(row.expand({kTokens, 4}), {.top_k = 2, .drop_tokens = false},
+                                gumbel_noise(5, 1, 100, kTokens, 4));
+  EXPECT_TRUE(routing.expert.select(1, 0).eq(1).all().item<bool>());
+  at::Tensor rest = row.clone();
+  rest[1] = -INFINITY;
+  const at::Tensor expected = rest.softmax(0);
+  const at::Tensor found = at::one_hot(routing.expert.select(1, 1), 4).to(at::kFloat).mean(0);
+  EXPECT_LE((found - expected).abs().max().item<double>(), 4 * 0.5 / std::sqrt(kTokens));
+  // Noise decides who is second, not with which weight.
+  const at::Tensor pair = row.softmax(0).gather(0, routing.expert[0]);
+  EXPECT_TRUE(routing.weight[0].allclose(pair / pair.sum()));
+}
+
 TEST(Router, GradientOfWeightsAndBalanceLoss) {
   const at::Tensor logits = random_tensor({6, 4}, 2, at::kDouble) * 3;  // far from ties
   const at::Tensor mix = random_tensor({6, 2}, 3, at::kDouble);
