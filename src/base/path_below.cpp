@@ -26,7 +26,8 @@ fs::path path_below(const fs::path& folder, const std::string& name, std::string
   if (failure)
     throw bad_data(where, "no such file", {.found = "\"" + printable((folder / name).string()) + "\""});
   if (std::mismatch(root.begin(), root.end(), path.begin(), path.end()).first != root.end())
-    throw bad_data(where, "a link leads out of the folder", {.found = found});
+    throw bad_data(where, "a link leads out of the folder",
+                   {.found = found, .hint = "give the folder that holds the file itself"});
   if (!fs::is_regular_file(path)) throw bad_data(where, "not a regular file", {.found = found});
   return path;
 }

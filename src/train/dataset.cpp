@@ -7,7 +7,7 @@
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "base/json.hpp"
-#include "train/image_path.hpp"
+#include "base/path_below.hpp"
 
 namespace moellava {
 
@@ -119,7 +119,7 @@ void keep_pictures_only(Conversation& conversation) {
 
 class Loader {
  public:
-  explicit Loader(const DatasetOptions& options) : options_(options), image_root_(options.image_folder) {}
+  explicit Loader(const DatasetOptions& options) : options_(options) {}
 
   void add_file(const fs::path& path) {
     const std::string text = read_file(path, kLargestFile);
@@ -184,16 +184,19 @@ class Loader {
   size_t picture(const std::string& name, const std::string& where) {
     const auto [entry, is_new] = picture_numbers_.try_emplace(name, dataset_.pictures.size());
     if (is_new) {
-      const ImageFile file = image_root_.find(name, where + ": image");
+      if (options_.image_folder.empty()) {
+        throw usage_error(where + ": image", "the data has pictures",
+                          {.expected = "--image_folder, the folder that holds them"});
+      }
+      const fs::path path = path_below(options_.image_folder, name, where + ": image");
       hash_.add(name);
-      hash_.add(std::to_string(file.bytes));
-      dataset_.pictures.push_back({.path = file.path, .where = where});
+      hash_.add(std::to_string(fs::file_size(path)));
+      dataset_.pictures.push_back({.path = path, .where = where});
     }
     return entry->second;
   }
 
   const DatasetOptions& options_;
-  ImageRoot image_root_;
   Fingerprint hash_;
   Dataset dataset_;
   std::unordered_map<std::string, size_t> picture_numbers_;
