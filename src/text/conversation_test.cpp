@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 
 #include "base/error.hpp"
 #include "base/json.hpp"
@@ -35,13 +36,26 @@ Conversation two_turns(bool answered) {
   return conversation;
 }
 
-TEST(Conversation, PhiIsWrittenAsInTheOriginal) {
-  const ConversationStyle& phi = conversation_style("phi");
-  EXPECT_EQ(text_of(render(two_turns(true), phi)),
-            std::string(kSystem) +
-                " USER: <image>\nQ1 ASSISTANT: A1<|endoftext|>USER: Q2 ASSISTANT: A2<|endoftext|>");
-  EXPECT_EQ(text_of(render(two_turns(false), phi)),
-            std::string(kSystem) + " USER: <image>\nQ1 ASSISTANT: A1<|endoftext|>USER: Q2 ASSISTANT:");
+// The strings that the original's get_prompt() gives: a space after the system prompt and between the turns,
+// the end of an answer directly before the next "USER".
+TEST(Conversation, EveryStyleIsWrittenAsInTheOriginal) {
+  const std::map<std::string, std::string> ends = {
+      {"phi", "<|endoftext|>"}, {"qwen", "<|endoftext|>"}, {"stablelm", "<|endoftext|>"}, {"v1", "</s>"}};
+  for (const auto& [name, end] : ends) {
+    SCOPED_TRACE(name);
+    const ConversationStyle& style = conversation_style(name);
+    EXPECT_EQ(style.stop, end);
+    const std::string first = std::string(kSystem) + " USER: <image>\nQ1 ASSISTANT:";
+    const std::string second = first + " A1" + end + "USER: Q2 ASSISTANT:";
+    Conversation conversation = two_turns(true);
+    EXPECT_EQ(text_of(render(conversation, style)), second + " A2" + end);
+    EXPECT_EQ(text_of(render(two_turns(false), style)), second);
+    conversation.turns.resize(1);
+    EXPECT_EQ(text_of(render(conversation, style)), first);
+    conversation.turns = {{Role::User, {"Q"}}};
+    conversation.system = "Be brief.";
+    EXPECT_EQ(text_of(render(conversation, style)), "Be brief. USER: Q ASSISTANT:");
+  }
 }
 
 TEST(Conversation, ChatMlIsWrittenAsInItsTemplate) {
@@ -51,6 +65,11 @@ TEST(Conversation, ChatMlIsWrittenAsInItsTemplate) {
             "<|im_start|>system\nBe "
             "brief.<|im_end|>\n<|im_start|>user\n<image>\nQ1<|im_end|>\n<|im_start|>assistant\nA1<|im_end|>\n"
             "<|im_start|>user\nQ2<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST(Conversation, NobodyCanTypeAPicture) {
+  const Conversation conversation{.turns = {{Role::User, {"<image>"}}}, .system = ""};
+  EXPECT_EQ(render(conversation, conversation_style("phi")).chunks.size(), 1u);
 }
 
 TEST(Conversation, NobodyCanTypeASpecialToken) {
