@@ -13,5 +13,7 @@ void add_train_command(CLI::App& app);
 void add_eval_command(CLI::App& app);  // "eval", and "compare" over its results
 void add_routing_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
+void add_make_random_command(CLI::App& app);
+void add_bench_command(CLI::App& app);
 
 }  // namespace moellava

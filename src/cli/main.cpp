@@ -54,6 +54,8 @@ int run(int argc, char** argv) {
   moellava::add_eval_command(app);
   moellava::add_routing_command(app);
   moellava::add_inspect_command(app);
+  moellava::add_make_random_command(app);
+  moellava::add_bench_command(app);
 
   const std::vector<std::string> arguments = moellava::normalise_flags(app, {argv + 1, argv + argc});
   try {

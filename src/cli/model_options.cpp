@@ -32,6 +32,7 @@ LoadedModel ModelOptions::load() const {
   LoadOptions options;
   options.vision_tower = vision_tower;
   options.conversation = conversation;
+  options.memory = WeightMemory::AsStored;
   return load_model(model, options);
 }
 

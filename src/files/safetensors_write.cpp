@@ -20,22 +20,46 @@ constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
 // The caller's tensors, not a file's: a fault here is a bug of the program.
-Error bug(const TensorView& tensor, const std::string& what) {
+Error bug(const TensorSource& tensor, const std::string& what) {
   return make_error(ErrorKind::Internal, "tensor " + in_quotes(tensor.name), what);
 }
 
-void check_tensors(std::span<const TensorView> tensors) {
+void check_tensors(std::span<const TensorSource> tensors) {
   std::set<std::string_view> names;
-  for (const TensorView& tensor : tensors) {
+  for (const TensorSource& tensor : tensors) {
     if (tensor.name == "__metadata__") throw bug(tensor, "the name is reserved");
     if (!names.insert(tensor.name).second) throw bug(tensor, "named twice");
     if (tensor.dtype > DType::Bool) {
       throw bug(tensor, std::string("safetensors cannot hold dtype ") + dtype_name(tensor.dtype));
     }
     const auto numel = checked_numel(tensor.shape);
-    if (!numel || dtype_bytes(tensor.dtype, *numel) != tensor.data.size())
-      throw bug(tensor, "shape does not fit the data");
+    if (!numel || !dtype_bytes(tensor.dtype, *numel)) throw bug(tensor, "impossible shape");
   }
+}
+
+// After check_tensors.
+uint64_t bytes_of(const TensorSource& tensor) {
+  return dtype_bytes(tensor.dtype, checked_numel(tensor.shape).value()).value();
+}
+
+void write_data(const TensorSource& tensor, const ByteSink& sink) {
+  uint64_t written = 0;
+  tensor.write([&](std::span<const std::byte> bytes) {
+    written += bytes.size();
+    sink(bytes);
+  });
+  if (written != bytes_of(tensor)) throw bug(tensor, "shape does not fit the data");
+}
+
+std::vector<TensorSource> sources_of(std::span<const TensorView> tensors) {
+  std::vector<TensorSource> sources;
+  for (const TensorView& tensor : tensors) {
+    sources.push_back({.name = tensor.name,
+                       .dtype = tensor.dtype,
+                       .shape = tensor.shape,
+                       .write = [data = tensor.data](const ByteSink& sink) { sink(data); }});
+  }
+  return sources;
 }
 
 std::string json_text(const nlohmann::ordered_json& json, const fs::path& path, int indent = -1) {
@@ -47,14 +71,14 @@ std::string json_text(const nlohmann::ordered_json& json, const fs::path& path, 
 }
 
 // The length word and the JSON header, padded with spaces so that the data starts on a border of 8 bytes.
-std::string header_of(std::span<const TensorView> tensors, const std::map<std::string, std::string>& metadata,
-                      const fs::path& path) {
+std::string header_of(std::span<const TensorSource> tensors,
+                      const std::map<std::string, std::string>& metadata, const fs::path& path) {
   // Text is put together by hand: a JSON object would look every new name up among the earlier ones.
   std::string text = "{";
   if (!metadata.empty()) text += "\"__metadata__\":" + json_text(metadata, path);
   uint64_t offset = 0;
-  for (const TensorView& tensor : tensors) {
-    const uint64_t end = offset + tensor.data.size();
+  for (const TensorSource& tensor : tensors) {
+    const uint64_t end = offset + bytes_of(tensor);
     nlohmann::ordered_json entry;
     entry["dtype"] = dtype_name(tensor.dtype);
     entry["shape"] = tensor.shape;
@@ -72,12 +96,12 @@ std::string header_of(std::span<const TensorView> tensors, const std::map<std::s
 }
 
 // Consecutive tensors of at most `max_bytes` together; a larger tensor gets a shard of its own.
-std::vector<std::span<const TensorView>> split(std::span<const TensorView> tensors, uint64_t max_bytes) {
-  std::vector<std::span<const TensorView>> shards;
+std::vector<std::span<const TensorSource>> split(std::span<const TensorSource> tensors, uint64_t max_bytes) {
+  std::vector<std::span<const TensorSource>> shards;
   size_t first = 0;
   uint64_t bytes = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const uint64_t size = tensors[i].data.size();
+    const uint64_t size = bytes_of(tensors[i]);
     if (i > first && (size > max_bytes || bytes > max_bytes - size)) {
       shards.push_back(tensors.subspan(first, i - first));
       first = i;
@@ -95,26 +119,37 @@ std::string shard_name(size_t number, size_t count) {
   return name;
 }
 
+void write_one(const fs::path& path, std::span<const TensorSource> tensors,
+               const std::map<std::string, std::string>& metadata) {
+  const std::string header = header_of(tensors, metadata, path);
+  write_file_atomic(path, [&](const ByteSink& sink) {
+    sink(std::as_bytes(std::span(header)));
+    for (const TensorSource& tensor : tensors) write_data(tensor, sink);
+  });
+}
+
 }  // namespace
 
 void write_safetensors(const fs::path& path, std::span<const TensorView> tensors,
                        const std::map<std::string, std::string>& metadata) {
-  check_tensors(tensors);
-  const std::string header = header_of(tensors, metadata, path);
-  write_file_atomic(path, [&](const ByteSink& sink) {
-    sink(std::as_bytes(std::span(header)));
-    for (const TensorView& tensor : tensors) sink(tensor.data);
-  });
+  const std::vector<TensorSource> sources = sources_of(tensors);
+  check_tensors(sources);
+  write_one(path, sources, metadata);
 }
 
 void write_safetensors_folder(const fs::path& folder, std::span<const TensorView> tensors,
+                              uint64_t max_shard_bytes) {
+  write_safetensors_folder(folder, sources_of(tensors), max_shard_bytes);
+}
+
+void write_safetensors_folder(const fs::path& folder, const std::vector<TensorSource>& tensors,
                               uint64_t max_shard_bytes) {
   check_tensors(tensors);
   // Readers of the published layout insist on this entry.
   const std::map<std::string, std::string> metadata{{"format", "pt"}};
   const auto shards = split(tensors, max_shard_bytes);
   if (shards.size() == 1) {
-    write_safetensors(folder / kSingle, tensors, metadata);
+    write_one(folder / kSingle, tensors, metadata);
     fs::remove(folder / kIndex);
     return;
   }
@@ -122,9 +157,9 @@ void write_safetensors_folder(const fs::path& folder, std::span<const TensorView
   nlohmann::json weight_map = nlohmann::json::object();
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string name = shard_name(i + 1, shards.size());
-    write_safetensors(folder / name, shards[i], metadata);
-    for (const TensorView& tensor : shards[i]) {
-      total += tensor.data.size();
+    write_one(folder / name, shards[i], metadata);
+    for (const TensorSource& tensor : shards[i]) {
+      total += bytes_of(tensor);
       weight_map[tensor.name] = name;
     }
   }

@@ -68,7 +68,7 @@ Decoder::Decoder(const DecoderConfig& config, const MoeConfig& moe)
 }
 
 at::Tensor Decoder::embed(const at::Tensor& ids) const {
-  return at::embedding(embed_tokens_, ids);
+  return at::embedding(embed_tokens_, ids).to(at::kFloat);
 }
 
 DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& run) const {
@@ -121,7 +121,7 @@ DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& r
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {
-  return (config_.tie_embeddings ? at::linear(hidden, embed_tokens_) : lm_head_(hidden)).to(at::kFloat);
+  return (config_.tie_embeddings ? apply_linear(hidden, embed_tokens_) : lm_head_(hidden)).to(at::kFloat);
 }
 
 KvCache Decoder::make_cache(int64_t batch, int64_t capacity) const {

@@ -14,10 +14,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Before any memory is taken, so that a config that promises more than the files hold costs nothing.
-void require_fitting(const Sources& sources, const std::vector<SourceJoin>& joins) {
+// A model with shapes and no memory, so that a config that promises more than the files hold costs nothing.
+std::unique_ptr<MoeLlava> outline_of(const ModelConfig& config) {
   const ShapesOnly shapes_only;
-  MoeLlava outline(sources.config);
+  return std::make_unique<MoeLlava>(config);
+}
+
+void require_fitting(MoeLlava& outline, const std::vector<SourceJoin>& joins) {
   for (const SourceJoin& source : joins) {
     const std::string problems = join_problems(outline, *source.file, source.join);
     if (!problems.empty())
@@ -35,6 +38,7 @@ void initialise_new(MoeLlava& model, const std::function<bool(const std::string&
     if (!is_new(name)) return;
     // A bias follows its weight and shares its bound.
     if (parameter.dim() == 2) bound = 1.0 / std::sqrt(static_cast<double>(parameter.size(1)));
+    parameter = at::empty(parameter.sizes(), at::kFloat);
     fill_uniform(parameter, bound, seed, stream);
   });
 }
@@ -44,11 +48,13 @@ void initialise_new(MoeLlava& model, const std::function<bool(const std::string&
 LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
   const Sources sources = open_sources(path, options);
   const std::vector<SourceJoin> joins = joins_of(sources);
-  require_fitting(sources, joins);
-  LoadedModel loaded{std::make_unique<MoeLlava>(sources.config), sources.open_tokenizer()};
+  LoadedModel loaded{outline_of(sources.config), sources.open_tokenizer()};
+  require_fitting(*loaded.model, joins);
   initialise_new(
       *loaded.model, [&](const std::string& name) { return sources.is_new(name); }, options.seed);
-  for (const SourceJoin& source : joins) fill_parameters(*loaded.model, *source.file, source.join);
+  for (const SourceJoin& source : joins) {
+    fill_parameters(*loaded.model, *source.file, source.join, options.memory);
+  }
   return loaded;
 }
 

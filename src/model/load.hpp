@@ -8,6 +8,7 @@
 #include <string>
 
 #include "model/moe_llava.hpp"
+#include "model/weights.hpp"
 #include "text/tokenizer.hpp"
 
 namespace moellava {
@@ -26,6 +27,7 @@ struct LoadOptions {
   std::optional<MoeConfig> upcycle = {};
   std::string conversation = {};  // style, "" for what the files say
   uint64_t seed = 42;             // of a new projector and new routers
+  WeightMemory memory = WeightMemory::Float32;
 };
 
 // `path`: a checkpoint folder in the published layout, or a .gguf file (text only, family llama).

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -53,12 +54,40 @@ bool fits(const TensorView& view, const WeightRef& ref, const at::Tensor& parame
   return view.shape == expected;
 }
 
-// The values of `ref`, shaped like `parameter`.
-at::Tensor read_values(const TensorView& view, const WeightRef& ref, const at::Tensor& parameter) {
+// The rows of `view` that are the part `ref` asks for.
+TensorView part_of(const TensorView& view, const WeightRef& ref) {
+  TensorView part = view;
+  part.shape[0] /= ref.parts;
+  const size_t bytes = view.data.size() / static_cast<size_t>(ref.parts);
+  part.data = view.data.subspan(static_cast<size_t>(ref.part) * bytes, bytes);
+  return part;
+}
+
+at::Tensor read_float32(const TensorView& view, const WeightRef& ref) {
   at::Tensor values = at::empty(view.shape, at::kFloat);
   to_float32(view, {values.data_ptr<float>(), static_cast<size_t>(values.numel())});
-  values = values.narrow(0, ref.part * parameter.size(0), parameter.size(0));
   return ref.interleaved_heads > 0 ? halves_from_neighbours(values, ref.interleaved_heads) : values;
+}
+
+std::optional<at::ScalarType> float_type(DType dtype) {
+  if (dtype == DType::F32) return at::kFloat;
+  if (dtype == DType::F16) return at::kHalf;
+  if (dtype == DType::BF16) return at::kBFloat16;
+  return std::nullopt;
+}
+
+// The file's own bytes, which live as long as the tensor; nothing when they cannot be used as they are.
+// Matrices only: vectors and convolutions are small, and their users want float32.
+std::optional<at::Tensor> view_stored(const TensorView& view, const WeightRef& ref,
+                                      const std::shared_ptr<const void>& storage) {
+  const auto dtype = float_type(view.dtype);
+  if (!dtype || view.shape.size() != 2 || ref.interleaved_heads > 0) return std::nullopt;
+  void* bytes = const_cast<std::byte*>(view.data.data());  // mapped read-only; nobody trains such a model
+  if (reinterpret_cast<uintptr_t>(bytes) % c10::elementSize(*dtype) != 0) {
+    return at::from_blob(bytes, view.shape, at::TensorOptions(*dtype)).clone();
+  }
+  return at::from_blob(
+      bytes, view.shape, [storage](void*) {}, at::TensorOptions(*dtype));
 }
 
 }  // namespace
@@ -89,12 +118,15 @@ std::string join_problems(MoeLlava& model, const TensorFile& file, const WeightJ
   return problems;
 }
 
-void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& join) {
+void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& join, WeightMemory memory) {
   const at::NoGradGuard no_grad;
   model.visit([&](const std::string& name, at::Tensor& parameter) {
     if (!join.wanted(name)) return;
     const WeightRef ref = join.locate(name);
-    parameter.copy_(read_values(*file.find(ref.name), ref, parameter));
+    const TensorView view = part_of(*file.find(ref.name), ref);
+    std::optional<at::Tensor> stored;
+    if (memory == WeightMemory::AsStored) stored = view_stored(view, ref, file.storage);
+    parameter = stored ? *stored : read_float32(view, ref);
   });
 }
 

@@ -17,6 +17,10 @@ struct WeightRef {
   int64_t interleaved_heads = 0;  // GGUF's q and k: rotary pairs are neighbours instead of halves, per head
 };
 
+// Float32: a copy of its own, which can be trained. AsStored: matrices of 32 or 16 bits are the mapped bytes
+// of the file, so that loading takes no time and no memory; everything else is Float32. For inference.
+enum class WeightMemory { Float32, AsStored };
+
 struct WeightJoin {
   std::function<bool(const std::string& parameter)> wanted;  // which parameters are filled
   std::function<WeightRef(const std::string& parameter)> locate;
@@ -27,9 +31,9 @@ struct WeightJoin {
 // "" when it fits. Reads no values, so the model may have ShapesOnly.
 std::string join_problems(MoeLlava& model, const TensorFile& file, const WeightJoin& join);
 
-// Copies every wanted parameter from `file`, converted to the parameter's dtype, after join_problems found
-// none.
-void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& join);
+// Gives every wanted parameter its values from `file`, after join_problems found none. The model may have
+// ShapesOnly before.
+void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& join, WeightMemory memory);
 
 // Parts of the model by parameter name.
 bool is_tower_parameter(const std::string& name);

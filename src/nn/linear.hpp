@@ -5,6 +5,10 @@
 
 namespace moellava {
 
+// The weight may be float32, or bfloat16 or float16 for inference (nn/half_linear.hpp); `bias` may be
+// undefined.
+at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
+
 struct Linear {
   at::Tensor weight;  // [out, in]
   at::Tensor bias;    // [out], undefined when there is none
