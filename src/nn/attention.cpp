@@ -14,11 +14,6 @@ at::Tensor repeat_heads(const at::Tensor& x, int64_t times) {
       .reshape({x.size(0), x.size(1) * times, x.size(2), x.size(3)});
 }
 
-// New position i (absolute: cached + i) sees all positions up to its own.
-at::Tensor causal_mask(int64_t count, int64_t cached) {
-  return at::ones({count, cached + count}, at::kBool).tril(cached);
-}
-
 // Scores written out: q [B,heads,T,D], k and v [B,kv_heads,S,D], mask [T,S] or [B,1,T,S] or undefined.
 // The queries of one group stand in one matrix, so keys and values are never repeated.
 at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -55,6 +50,11 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 
 }  // namespace
 
+at::Tensor causal_mask(int64_t count, int64_t cached, int64_t window) {
+  const at::Tensor seen = at::ones({count, cached + count}, at::kBool).tril(cached);
+  return window > 0 ? seen.triu(cached - window + 1) : seen;
+}
+
 Attention::Attention(const AttentionConfig& attention_config) : config(attention_config) {
   const int64_t inner = config.heads * config.head_dim;
   const int64_t kv_inner = config.kv_heads * config.head_dim;
@@ -76,7 +76,8 @@ at::Tensor Attention::join_heads(const at::Tensor& attended) const {
 at::Tensor Attention::causal(const at::Tensor& x, const RotaryTable& rotary, LayerCache* cache,
                              int64_t cached, const at::Tensor& seen) const {
   const int64_t count = x.size(1);
-  const at::Tensor q = rotate(heads_of(q_proj(x), config.heads), rotary);
+  at::Tensor q = rotate(heads_of(q_proj(x), config.heads), rotary);
+  if (rotary.query_scale.defined()) q = q * rotary.query_scale;
   at::Tensor k = rotate(heads_of(k_proj(x), config.kv_heads), rotary);
   at::Tensor v = heads_of(v_proj(x), config.kv_heads);
   if (cache != nullptr) {
@@ -85,9 +86,13 @@ at::Tensor Attention::causal(const at::Tensor& x, const RotaryTable& rotary, Lay
     k = cache->keys.narrow(2, 0, cached + count);
     v = cache->values.narrow(2, 0, cached + count);
   }
-  // A single new position sees everything; several behind a cache need an explicit mask.
+  // A single new position sees everything, unless that is more than its window; several behind a cache need
+  // an explicit mask.
   const bool several_behind_cache = cached > 0 && count > 1;
-  const at::Tensor mask = !seen.defined() && several_behind_cache ? causal_mask(count, cached) : seen;
+  const bool windowed = config.window > 0 && cached + count > config.window;
+  const at::Tensor mask = !seen.defined() && (several_behind_cache || windowed)
+                              ? causal_mask(count, cached, config.window)
+                              : seen;
   return o_proj(join_heads(attend(q, k, v, mask, /*is_causal=*/!mask.defined() && count > 1)));
 }
 

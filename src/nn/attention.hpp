@@ -16,7 +16,12 @@ struct AttentionConfig {
   int64_t head_dim = 0;
   bool qkv_bias = false;
   bool out_bias = false;
+  int64_t window = 0;  // positions that a position sees, itself included; 0: all up to its own
 };
+
+// [count, cached + count] bool: new position i (absolute: cached + i) sees all positions up to its own, or
+// the last `window` of them.
+at::Tensor causal_mask(int64_t count, int64_t cached, int64_t window = 0);
 
 // Keys and values of one layer, room reserved for a whole conversation.
 struct LayerCache {
@@ -29,6 +34,7 @@ struct KvCache {
   std::vector<LayerCache> layers;
   int64_t length = 0;  // positions already in it
   int64_t capacity = 0;
+  double rotary_theta = 0;  // that its keys were turned with
 };
 
 struct Attention {

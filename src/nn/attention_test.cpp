@@ -10,13 +10,15 @@ namespace {
 using testing::expect_gradient_matches;
 using testing::random_tensor;
 
-Attention make_attention(int64_t heads, int64_t kv_heads, int64_t head_dim, at::ScalarType dtype) {
+Attention make_attention(int64_t heads, int64_t kv_heads, int64_t head_dim, at::ScalarType dtype,
+                         int64_t window = 0) {
   Attention attention({.width = heads * head_dim,
                        .heads = heads,
                        .kv_heads = kv_heads,
                        .head_dim = head_dim,
                        .qkv_bias = true,
-                       .out_bias = false});
+                       .out_bias = false,
+                       .window = window});
   uint64_t stream = 100;
   attention.visit("", [&](const std::string&, at::Tensor& tensor) {
     tensor = random_tensor(tensor.sizes(), ++stream, dtype);
@@ -25,7 +27,7 @@ Attention make_attention(int64_t heads, int64_t kv_heads, int64_t head_dim, at::
 }
 
 RotaryTable in_dtype(const RotaryTable& table, at::ScalarType dtype) {
-  return {table.cos.to(dtype), table.sin.to(dtype)};
+  return {table.cos.to(dtype), table.sin.to(dtype), {}};
 }
 
 // The plain version: one query at a time.
@@ -44,8 +46,11 @@ at::Tensor naive_causal(const Attention& a, const at::Tensor& x, const RotaryTab
     const at::Tensor kh = rotate(head(k, kv), rotary)[0][0];
     const at::Tensor vh = head(v, kv)[0][0];
     for (int64_t t = 0; t < positions; ++t) {
-      const at::Tensor seen = kh.narrow(0, 0, t + 1).mv(qh[t]) / std::sqrt(static_cast<double>(c.head_dim));
-      out[t].narrow(0, h * c.head_dim, c.head_dim).copy_(vh.narrow(0, 0, t + 1).t().mv(seen.softmax(0)));
+      const int64_t first = c.window > 0 ? std::max<int64_t>(t + 1 - c.window, 0) : 0, count = t + 1 - first;
+      at::Tensor query = qh[t] / std::sqrt(static_cast<double>(c.head_dim));
+      if (rotary.query_scale.defined()) query = query * rotary.query_scale[t];
+      const at::Tensor weights = kh.narrow(0, first, count).mv(query).softmax(0);
+      out[t].narrow(0, h * c.head_dim, c.head_dim).copy_(vh.narrow(0, first, count).t().mv(weights));
     }
   }
   return a.o_proj(out).unsqueeze(0);
@@ -72,20 +77,42 @@ TEST(Attention, CausalEqualsThePlainLoop) {
   }
 }
 
-TEST(Attention, CacheGivesTheSameAnswersInAnyChunking) {
-  const Attention attention = make_attention(4, 2, 8, at::kFloat);
-  const at::Tensor x = random_tensor({2, 9, 32}, 2);
-  const RotaryConfig rotary{.dims = 8, .theta = 10000};
-  const at::Tensor whole = attention.causal(x, rotary_table(rotary, 0, 9), nullptr, 0);
-  LayerCache cache{at::zeros({2, 2, 9, 8}), at::zeros({2, 2, 9, 8})};
-  std::vector<at::Tensor> parts;
-  int64_t done = 0;
-  for (int64_t count : {4, 1, 3, 1}) {
-    parts.push_back(
-        attention.causal(x.narrow(1, done, count), rotary_table(rotary, done, count), &cache, done));
-    done += count;
+TEST(Attention, AWindowHidesWhatIsFartherBack) {
+  for (int64_t window : {1, 3, 7, 8}) {
+    const Attention attention = make_attention(4, 2, 8, at::kDouble, window);
+    const at::Tensor x = random_tensor({1, 7, 32}, 1, at::kDouble);
+    const RotaryTable rotary = in_dtype(rotary_table({.dims = 4, .theta = 10000}, 0, 7), at::kDouble);
+    EXPECT_TENSORS_CLOSE(attention.causal(x, rotary, nullptr, 0), naive_causal(attention, x, rotary));
   }
-  EXPECT_TENSORS_CLOSE(at::cat(parts, 1), whole);
+}
+
+TEST(Attention, QueriesAreScaledByTheirPosition) {
+  const Attention attention = make_attention(4, 2, 8, at::kDouble);
+  const at::Tensor x = random_tensor({1, 7, 32}, 1, at::kDouble);
+  RotaryTable rotary = in_dtype(rotary_table({.dims = 4, .theta = 10000}, 0, 7), at::kDouble);
+  const at::Tensor plain = attention.causal(x, rotary, nullptr, 0);
+  rotary.query_scale = logn_scale(0, 7, 4).to(at::kDouble);
+  const at::Tensor scaled = attention.causal(x, rotary, nullptr, 0);
+  EXPECT_TENSORS_CLOSE(scaled, naive_causal(attention, x, rotary));
+  EXPECT_TENSORS_CLOSE(scaled.narrow(1, 0, 4), plain.narrow(1, 0, 4));
+}
+
+TEST(Attention, CacheGivesTheSameAnswersInAnyChunking) {
+  for (int64_t window : {0, 2, 5}) {
+    const Attention attention = make_attention(4, 2, 8, at::kFloat, window);
+    const at::Tensor x = random_tensor({2, 9, 32}, 2);
+    const RotaryConfig rotary{.dims = 8, .theta = 10000};
+    const at::Tensor whole = attention.causal(x, rotary_table(rotary, 0, 9), nullptr, 0);
+    LayerCache cache{at::zeros({2, 2, 9, 8}), at::zeros({2, 2, 9, 8})};
+    std::vector<at::Tensor> parts;
+    int64_t done = 0;
+    for (int64_t count : {4, 1, 3, 1}) {
+      parts.push_back(
+          attention.causal(x.narrow(1, done, count), rotary_table(rotary, done, count), &cache, done));
+      done += count;
+    }
+    EXPECT_TENSORS_CLOSE(at::cat(parts, 1), whole);
+  }
 }
 
 TEST(Attention, LaterPositionsDoNotReachEarlierOnes) {
@@ -125,6 +152,25 @@ TEST(Rotary, TurnsPairsByTheirAngleAndKeepsTheRest) {
   }
   EXPECT_EQ(v[4], 5.0f);
   EXPECT_EQ(v[5], 6.0f);
+}
+
+// Qwen's rules at the lengths where they begin to matter.
+TEST(Rotary, LongContextsTurnSlower) {
+  const RotaryConfig config{.dims = 128, .theta = 10000};
+  for (int64_t length : {1, 4096, 8192}) EXPECT_EQ(dynamic_ntk_theta(config, length, 8192), 10000);
+  // 2^(ceil(log2(length / native)) + 1) - 1
+  EXPECT_DOUBLE_EQ(dynamic_ntk_theta(config, 8193, 8192), 10000 * std::pow(3, 128.0 / 126));
+  EXPECT_DOUBLE_EQ(dynamic_ntk_theta(config, 16384, 8192), 10000 * std::pow(3, 128.0 / 126));
+  EXPECT_DOUBLE_EQ(dynamic_ntk_theta(config, 16385, 8192), 10000 * std::pow(7, 128.0 / 126));
+}
+
+TEST(Rotary, QueriesBeyondTheNativeLengthGrow) {
+  EXPECT_FALSE(logn_scale(0, 8192, 8192).defined());
+  const at::Tensor scale = logn_scale(8190, 4, 8192);
+  ASSERT_EQ(scale.sizes(), (std::vector<int64_t>{4, 1}));
+  EXPECT_EQ(scale[0].item<float>(), 1);
+  EXPECT_EQ(scale[1].item<float>(), 1);
+  EXPECT_FLOAT_EQ(scale[3].item<float>(), static_cast<float>(std::log(8194.0) / std::log(8192.0)));
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "nn/rotary.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 namespace moellava {
 
 RotaryTable rotary_table(const RotaryConfig& config, int64_t first, int64_t count) {
@@ -8,7 +11,20 @@ RotaryTable rotary_table(const RotaryConfig& config, int64_t first, int64_t coun
   const at::Tensor frequency = 1.0 / at::pow(config.theta, exponent);
   const at::Tensor angle = at::outer(at::arange(first, first + count, at::kFloat), frequency);
   const at::Tensor both = at::cat({angle, angle}, -1);
-  return {both.cos(), both.sin()};
+  return {both.cos(), both.sin(), {}};
+}
+
+double dynamic_ntk_theta(const RotaryConfig& config, int64_t length, int64_t native) {
+  const double doublings = std::log2(static_cast<double>(length) / static_cast<double>(native));
+  const double alpha = std::max(std::exp2(std::ceil(doublings + 1)) - 1, 1.0);
+  const auto dims = static_cast<double>(config.dims);
+  return dims > 2 ? config.theta * std::pow(alpha, dims / (dims - 2)) : config.theta;
+}
+
+at::Tensor logn_scale(int64_t first, int64_t count, int64_t native) {
+  if (first + count <= native) return {};
+  const at::Tensor number = at::arange(first + 1, first + count + 1, at::kFloat);
+  return (number.log() / std::log(static_cast<double>(native))).clamp_min(1).unsqueeze(1);
 }
 
 at::Tensor rotate(const at::Tensor& x, const RotaryTable& table) {
