@@ -89,9 +89,10 @@ at::Tensor project_if_any(const MoeLlava& model, const at::Tensor& features) {
 
 }  // namespace
 
-int64_t Engine::reusable_positions(const GenerateRequest& request) const {
+int64_t Engine::reusable_positions(const GenerateRequest& request, int64_t prompt_positions) const {
   if (last_.ids.empty() || may_drop(model_.config(), request.moe)) return 0;
   if (!choose_alike(last_.moe, request.moe)) return 0;
+  if (model_.decoder().rotary_config(prompt_positions).theta != last_.cache.rotary_theta) return 0;
   // The last id is always run: its logits are needed.
   const size_t most = std::min(last_.ids.size(), request.ids.size() - 1);
   const auto differ = std::mismatch(
@@ -112,6 +113,7 @@ void Engine::reserve(int64_t positions, int64_t kept) {
       larger.layers[i].keys.narrow(2, 0, kept).copy_(last_.cache.layers[i].keys.narrow(2, 0, kept));
       larger.layers[i].values.narrow(2, 0, kept).copy_(last_.cache.layers[i].values.narrow(2, 0, kept));
     }
+    larger.rotary_theta = last_.cache.rotary_theta;
     last_.cache = std::move(larger);
   }
   last_.cache.length = kept;
@@ -136,7 +138,7 @@ GenerateResult Engine::generate(const GenerateRequest& request,
                     .expected = "less than " + std::to_string(limit)});
   }
   const int64_t most = std::clamp<int64_t>(request.max_new_tokens, 0, limit - result.prompt_positions);
-  result.reused_positions = reusable_positions(request);
+  result.reused_positions = reusable_positions(request, result.prompt_positions);
   last_.ids.clear();  // stays so if something throws
   reserve(result.prompt_positions + most, result.reused_positions);
   const at::Tensor rest =

@@ -56,7 +56,7 @@ class Engine {
     MoeRun moe;
     KvCache cache;
   };
-  int64_t reusable_positions(const GenerateRequest& request) const;
+  int64_t reusable_positions(const GenerateRequest& request, int64_t prompt_positions) const;
   void reserve(int64_t positions, int64_t kept);
 
   const MoeLlava& model_;

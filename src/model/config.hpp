@@ -37,6 +37,12 @@ struct DecoderConfig {
   bool mlp_bias = false;
   double rotary_fraction = 1.0;
   double rope_theta = 10000;
+  int64_t attention_window = 0;    // positions that one sees, itself included; 0: all up to its own
+  int64_t dynamic_ntk_length = 0;  // a prompt longer than this turns slower as a whole (Qwen); 0: never
+  int64_t logn_length = 0;         // queries beyond it grow with the logarithm of their position; 0: none do
+  double embedding_scale = 1;      // of the rows of words, not of pictures (MiniCPM)
+  double residual_scale = 1;       // of what each branch adds to the stream (MiniCPM)
+  double logit_scale = 1;          // of the last hidden states, before the lm_head (MiniCPM)
   bool tie_embeddings = false;
   int64_t max_positions = 2048;
 

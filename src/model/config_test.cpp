@@ -67,11 +67,13 @@ TEST(ModelConfig, FamiliesNameTheirTensors) {
 
 // Every family's config survives writing and reading.
 TEST(ModelConfig, FamiliesRoundTrip) {
-  for (const Family* family : {&kLlama, &kPhi, &kStableLm, &kQwen}) {
+  for (const Family* family : {&kLlama, &kMistral, &kPhi, &kStableLm, &kQwen, &kQwen2, &kMiniCpm}) {
     const Json source =
         parse_json(R"({"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4,
       "intermediate_size": 40, "hidden_act": "gelu_new", "rope_pct": 0.5, "partial_rotary_factor": 0.25,
-      "layer_norm_eps": 3e-5, "norm_eps": 4e-5, "rms_norm_eps": 2e-5, "layer_norm_epsilon": 5e-5, "rope_theta": 5000})",
+      "layer_norm_eps": 3e-5, "norm_eps": 4e-5, "rms_norm_eps": 2e-5, "layer_norm_epsilon": 5e-5, "rope_theta": 5000,
+      "sliding_window": 9, "seq_length": 77, "use_logn_attn": false, "scale_emb": 12, "scale_depth": 1.4,
+      "dim_model_base": 16})",
                    "a");
     const DecoderConfig first = family->read(JsonObject(source, "a"));
     Json written = Json::object();
@@ -83,7 +85,72 @@ TEST(ModelConfig, FamiliesRoundTrip) {
     EXPECT_EQ(first.rope_theta, second.rope_theta) << family->name;
     EXPECT_EQ(first.activation, second.activation) << family->name;
     EXPECT_EQ(first.kv_heads, second.kv_heads) << family->name;
+    EXPECT_EQ(first.attention_window, second.attention_window) << family->name;
+    EXPECT_EQ(first.dynamic_ntk_length, second.dynamic_ntk_length) << family->name;
+    EXPECT_EQ(first.logn_length, second.logn_length) << family->name;
+    EXPECT_DOUBLE_EQ(first.embedding_scale, second.embedding_scale) << family->name;
+    EXPECT_DOUBLE_EQ(first.residual_scale, second.residual_scale) << family->name;
+    EXPECT_DOUBLE_EQ(first.logit_scale, second.logit_scale) << family->name;
   }
+}
+
+// kLlamaConfig under another model_type, with more fields.
+ModelConfig read_as(const std::string& model_type, const Json& more = Json::object()) {
+  Json json = Json::parse(kLlamaConfig);
+  json["model_type"] = model_type;
+  json.update(more);
+  return read_text(json.dump());
+}
+
+TEST(ModelConfig, FamiliesAreKnownByTheirModelTypes) {
+  EXPECT_EQ(read_as("mistral").family, "mistral");
+  EXPECT_EQ(read_as("llava_mistral").conversation, "mistral");
+  for (const char* name : {"qwen2", "llava_qwen2", "llava_qwen1_5", "moe_llava_qwen1_5"}) {
+    EXPECT_EQ(read_as(name).family, "qwen2");
+    EXPECT_TRUE(read_as(name).decoder.qkv_bias);
+    EXPECT_FALSE(read_as(name).decoder.out_bias);
+  }
+  EXPECT_EQ(read_as("moe_llava_minicpm").conversation, "minicpm");
+  EXPECT_EQ(kQwen2.model_type(LlavaKind::Moe), "moe_llava_qwen1_5");
+  EXPECT_EQ(kQwen2.architecture(LlavaKind::Dense), "LlavaQwen1_5ForCausalLM");
+  EXPECT_EQ(kQwen2.architecture(LlavaKind::TextOnly), "Qwen2ForCausalLM");
+  EXPECT_EQ(kPhi.model_type(LlavaKind::Dense), "llava_phi");
+  EXPECT_EQ(kPhi.architecture(LlavaKind::Moe), "MoELLaVAPhiForCausalLM");
+}
+
+TEST(ModelConfig, AWindowCountsOnlyWhenItIsShorterThanThePositions) {
+  EXPECT_EQ(read_as("mistral", {{"max_position_embeddings", 8192}}).decoder.attention_window, 4096);
+  EXPECT_EQ(read_as("mistral", {{"max_position_embeddings", 8192}, {"sliding_window", 100}})
+                .decoder.attention_window,
+            100);
+  EXPECT_EQ(read_as("mistral", {{"max_position_embeddings", 8192}, {"sliding_window", nullptr}})
+                .decoder.attention_window,
+            0);
+  EXPECT_EQ(read_as("mistral", {{"max_position_embeddings", 4096}}).decoder.attention_window, 0);
+  EXPECT_THROW(read_as("qwen2", {{"use_sliding_window", true}}), Error);
+  EXPECT_THROW(read_as("mistral", {{"head_dim", 32}}), Error);
+}
+
+TEST(ModelConfig, QwenKnowsItsNativeLength) {
+  const DecoderConfig qwen = read_as("moe_llava_qwen", {{"seq_length", 4096}}).decoder;
+  EXPECT_EQ(qwen.dynamic_ntk_length, 4096);
+  EXPECT_EQ(qwen.logn_length, 4096);
+  EXPECT_EQ(read_as("qwen", {{"use_dynamic_ntk", false}}).decoder.dynamic_ntk_length, 0);
+}
+
+TEST(ModelConfig, MiniCpmScalesWordsOnlyWhereItsTrainingDid) {
+  const Json scales = {{"scale_emb", 12}, {"scale_depth", 1.4}, {"dim_model_base", 16}};
+  const DecoderConfig plain = read_as("minicpm", scales).decoder;
+  EXPECT_EQ(plain.embedding_scale, 12);
+  EXPECT_DOUBLE_EQ(plain.residual_scale, 0.7);  // 4 layers
+  EXPECT_DOUBLE_EQ(plain.logit_scale, 0.25);    // width 64
+  EXPECT_TRUE(plain.tie_embeddings);
+  EXPECT_EQ(read_as("moe_llava_minicpm", scales).decoder.embedding_scale, 1);
+  // A MiniCPM that gained sight here keeps its scale.
+  Json written = scales;
+  kMiniCpm.write(plain, written);
+  EXPECT_EQ(read_as("llava_minicpm", written).decoder.embedding_scale, 12);
+  EXPECT_THROW(read_as("minicpm", {{"scale_depth", 0}}), Error);
 }
 
 struct BadConfig {

@@ -20,7 +20,8 @@ AttentionConfig attention_config(const DecoderConfig& config) {
           .kv_heads = config.kv_heads,
           .head_dim = config.head_dim(),
           .qkv_bias = config.qkv_bias,
-          .out_bias = config.out_bias};
+          .out_bias = config.out_bias,
+          .window = config.attention_window};
 }
 
 MoeLayerConfig moe_layer_config(const MoeConfig& moe, size_t index) {
@@ -33,14 +34,18 @@ MoeLayerConfig moe_layer_config(const MoeConfig& moe, size_t index) {
 }
 
 // [B, 1, T, T] bool: causal, and padding seen by nobody. Undefined when there is none.
-at::Tensor seen_keys(const std::vector<int64_t>& lengths, int64_t count) {
+at::Tensor seen_keys(const std::vector<int64_t>& lengths, int64_t count, int64_t window) {
   const bool padded =
       std::any_of(lengths.begin(), lengths.end(), [&](int64_t length) { return length < count; });
   if (!padded) return {};
   const at::Tensor position = at::arange(count, at::kLong).unsqueeze(0);           // [1, T]
   const at::Tensor real = position < at::tensor(lengths, at::kLong).unsqueeze(1);  // [B, T]
-  const at::Tensor causal = at::ones({count, count}, at::kBool).tril();            // [T, T]
+  const at::Tensor causal = causal_mask(count, 0, window);                         // [T, T]
   return causal.logical_and(real.unsqueeze(1)).unsqueeze(1);
+}
+
+at::Tensor scaled(const at::Tensor& x, double scale) {
+  return scale == 1 ? x : x * scale;
 }
 
 }  // namespace
@@ -68,18 +73,36 @@ Decoder::Decoder(const DecoderConfig& config, const MoeConfig& moe)
 }
 
 at::Tensor Decoder::embed(const at::Tensor& ids) const {
-  return at::embedding(embed_tokens_, ids).to(at::kFloat);
+  return scaled(at::embedding(embed_tokens_, ids).to(at::kFloat), config_.embedding_scale);
+}
+
+RotaryConfig Decoder::rotary_config(int64_t length) const {
+  // Rounded down to even: halves turn in pairs.
+  const auto dims =
+      static_cast<int64_t>(config_.rotary_fraction * static_cast<double>(config_.head_dim())) / 2 * 2;
+  RotaryConfig rotary{.dims = dims, .theta = config_.rope_theta};
+  if (config_.dynamic_ntk_length > 0 && length > config_.dynamic_ntk_length)
+    rotary.theta = dynamic_ntk_theta(rotary, length, config_.dynamic_ntk_length);
+  return rotary;
+}
+
+// Both of Qwen's rules for long contexts rest in training. Tokens written behind a prompt turn as the prompt
+// did, as its keys stand in the cache.
+RotaryTable Decoder::rotary(const DecoderRun& run, int64_t cached, int64_t count) const {
+  RotaryConfig rotary = rotary_config(run.moe.training ? 0 : count);
+  if (cached > 0) rotary.theta = run.cache->rotary_theta;
+  if (run.cache != nullptr) run.cache->rotary_theta = rotary.theta;
+  RotaryTable table = rotary_table(rotary, cached, count);
+  if (config_.logn_length > 0 && !run.moe.training)
+    table.query_scale = logn_scale(cached, count, config_.logn_length);
+  return table;
 }
 
 DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& run) const {
   const int64_t cached = run.cache != nullptr ? run.cache->length : 0;
   const int64_t count = embeddings.size(1);
-  // Rounded down to even: halves turn in pairs.
-  const auto rotary_dims =
-      static_cast<int64_t>(config_.rotary_fraction * static_cast<double>(config_.head_dim())) / 2 * 2;
-  const RotaryTable rotary = rotary_table({.dims = rotary_dims, .theta = config_.rope_theta}, cached, count);
-
-  const at::Tensor seen = seen_keys(run.lengths, count);
+  const RotaryTable turning = rotary(run, cached, count);
+  const at::Tensor seen = seen_keys(run.lengths, count, config_.attention_window);
 
   DecoderOutput output;
   // The feed-forward of a layer, dense or sparse; MoE sees the batch as one list of rows.
@@ -106,12 +129,13 @@ DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& r
     if (run.hidden != nullptr) run.hidden->push_back(x);
     LayerCache* cache = run.cache != nullptr ? &run.cache->layers[i] : nullptr;
     const at::Tensor normed = layer.input_layernorm(x);
-    const at::Tensor attended = layer.self_attn.causal(normed, rotary, cache, cached, seen);
+    const at::Tensor attended =
+        scaled(layer.self_attn.causal(normed, turning, cache, cached, seen), config_.residual_scale);
     if (config_.residual == Residual::Parallel) {
-      x = x + attended + feed_forward(layer, normed);
+      x = x + attended + scaled(feed_forward(layer, normed), config_.residual_scale);
     } else {
       x = x + attended;
-      x = x + feed_forward(layer, layer.post_attention_layernorm(x));
+      x = x + scaled(feed_forward(layer, layer.post_attention_layernorm(x)), config_.residual_scale);
     }
   }
   if (run.cache != nullptr) run.cache->length += count;
@@ -121,7 +145,8 @@ DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& r
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {
-  return (config_.tie_embeddings ? apply_linear(hidden, embed_tokens_) : lm_head_(hidden)).to(at::kFloat);
+  const at::Tensor x = scaled(hidden, config_.logit_scale);
+  return (config_.tie_embeddings ? apply_linear(x, embed_tokens_) : lm_head_(x)).to(at::kFloat);
 }
 
 KvCache Decoder::make_cache(int64_t batch, int64_t capacity) const {

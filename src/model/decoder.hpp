@@ -34,15 +34,19 @@ class Decoder {
   Decoder() = default;
   Decoder(const DecoderConfig& config, const MoeConfig& moe);
 
-  at::Tensor embed(const at::Tensor& ids) const;  // [...] int64 -> [..., H]
+  at::Tensor embed(const at::Tensor& ids) const;  // [...] int64 -> [..., H], scaled as the config says
   DecoderOutput forward(const at::Tensor& embeddings, const DecoderRun& run) const;
   at::Tensor logits(const at::Tensor& hidden) const;  // [..., H] -> [..., V] float32
   KvCache make_cache(int64_t batch, int64_t capacity) const;
+  // How positions turn in a prompt of `length`: what a cache was made with holds for no other theta.
+  RotaryConfig rotary_config(int64_t length) const;
 
   void visit(const ParameterVisitor& visitor);
   std::vector<DecoderLayer>& layers() { return layers_; }
 
  private:
+  RotaryTable rotary(const DecoderRun& run, int64_t cached, int64_t count) const;
+
   DecoderConfig config_;
   at::Tensor embed_tokens_;  // [V, H]
   std::vector<DecoderLayer> layers_;

@@ -41,6 +41,15 @@ ModelConfig tiny_config(const std::string& family, bool sparse) {
     decoder.rotary_fraction = 0.5;
   } else if (family == "qwen") {
     decoder.qkv_bias = true;
+    decoder.dynamic_ntk_length = decoder.logn_length = 5;
+  } else if (family == "qwen2") {
+    decoder.qkv_bias = true;
+  } else if (family == "mistral") {
+    decoder.attention_window = 4;
+  } else if (family == "minicpm") {
+    decoder.embedding_scale = 12;
+    decoder.residual_scale = 0.5;
+    decoder.logit_scale = 0.25;
   }
   if (sparse) {
     config.moe.layers = {0, 2};
@@ -87,7 +96,7 @@ std::map<std::string, at::Tensor> parameters(MoeLlava& model) {
 }
 
 TEST(Load, EveryFamilyComesBackBitForBit) {
-  for (const char* family : {"llama", "phi", "stablelm", "qwen"}) {
+  for (const char* family : {"llama", "mistral", "phi", "stablelm", "qwen", "qwen2", "minicpm"}) {
     SCOPED_TRACE(family);
     MoeLlava model(tiny_config(family, /*sparse=*/true));
     fill_randomly(model);

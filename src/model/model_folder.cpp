@@ -102,12 +102,9 @@ Json config_json(const ModelConfig& config) {
   Json json;
   family.write(config.decoder, json);
   // A text-only model keeps the plain name of its family.
-  const std::string llava = std::string(moe ? "moe_llava_" : "llava_") + config.family;
-  json["model_type"] = config.vision || moe ? llava : config.family;
-  json["architectures"] = {std::string(moe             ? "MoELLaVA"
-                                       : config.vision ? "Llava"
-                                                       : "") +
-                           std::string(family.class_name) + "ForCausalLM"};
+  const LlavaKind kind = moe ? LlavaKind::Moe : config.vision ? LlavaKind::Dense : LlavaKind::TextOnly;
+  json["model_type"] = family.model_type(kind);
+  json["architectures"] = {family.architecture(kind)};
   json["torch_dtype"] = "float32";
   json["use_cache"] = true;
   json["conv_version"] = config.conversation;

@@ -41,6 +41,9 @@ constexpr ConversationStyle kStyles[] = {
      .between_turns = "\n",
      .stop = "<|im_end|>"},
     vicuna("v1", "</s>"),
+    vicuna("mistral", "</s>"),
+    vicuna("minicpm", "</s>"),
+    vicuna("openchat", "<|end_of_turn|>"),
     vicuna("phi", "<|endoftext|>"),
     vicuna("qwen", "<|endoftext|>"),
     vicuna("stablelm", "<|endoftext|>"),
@@ -109,7 +112,14 @@ RenderedConversation render(const Conversation& conversation, const Conversation
     const Turn& turn = conversation.turns[i];
     const bool last = i + 1 == conversation.turns.size();
     const bool answer = turn.role == Role::Assistant;
-    renderer.trusted(answer ? style.assistant_prefix : style.user_prefix);
+    if (answer) {
+      // What a model is to write behind an open prompt is trained, the space before its words too: with most
+      // answers that is one token with their beginning, but not with all.
+      renderer.trusted(style.assistant_open);
+      renderer.trusted(style.assistant_prefix.substr(style.assistant_open.size()), /*target=*/true);
+    } else {
+      renderer.trusted(style.user_prefix);
+    }
     for (const Part& part : turn.parts) renderer.part(part, /*target=*/answer);
     renderer.trusted(answer ? style.assistant_suffix : style.user_suffix, /*target=*/answer);
     if (answer && !last) renderer.trusted(style.between_turns);

@@ -32,14 +32,15 @@ struct ConversationStyle {
   std::string_view system;                        // default system prompt, "" for none
   std::string_view system_prefix, system_suffix;  // written only when the system prompt is not empty
   std::string_view user_prefix, user_suffix;
-  std::string_view assistant_prefix;  // before an answer: "ASSISTANT: "
+  std::string_view assistant_prefix;  // before an answer: "ASSISTANT: "; begins with assistant_open
   std::string_view assistant_open;    // at the end of a prompt that waits for an answer: "ASSISTANT:"
   std::string_view assistant_suffix;  // ends an answer and is trained: "<|endoftext|>"
   std::string_view between_turns;     // after the answer's end, not trained: "\n" in ChatML
   std::string_view stop;              // text that ends generation
 };
 
-// "chatml", "v1" (Vicuna, </s>), "phi", "qwen", "stablelm" (as v1 with <|endoftext|>), "plain" (stage 1).
+// "chatml", "plain" (stage 1), and Vicuna's way by how an answer ends: "v1", "mistral", "minicpm" (</s>),
+// "openchat" (<|end_of_turn|>), "phi", "qwen", "stablelm" (<|endoftext|>).
 const ConversationStyle& conversation_style(std::string_view name);
 std::vector<std::string_view> conversation_style_names();
 
@@ -47,8 +48,8 @@ std::vector<std::string_view> conversation_style_names();
 struct RenderedConversation {
   std::vector<std::vector<TextPiece>> chunks;
 };
-// Every assistant turn is a target (its text and assistant_suffix); a last user turn gets assistant_open
-// appended.
+// Every assistant turn is a target from behind assistant_open to the end of assistant_suffix; a last user
+// turn gets assistant_open appended.
 RenderedConversation render(const Conversation& conversation, const ConversationStyle& style);
 
 constexpr int32_t kImageTokenId = -200;  // marks an image in ids, as in LLaVA

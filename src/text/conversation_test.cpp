@@ -155,6 +155,39 @@ TEST(Conversation, PhiPromptsEqualTheOriginal) {
   }
 }
 
+// The styles whose answers end otherwise.
+TEST(Conversation, FamiliesEndTheirAnswersInTheirOwnWay) {
+  for (const auto& [style, end] : {std::pair("openchat", "<|end_of_turn|>"), std::pair("mistral", "</s>"),
+                                   std::pair("minicpm", "</s>"), std::pair("v1", "</s>")}) {
+    EXPECT_EQ(
+        text_of(render(two_turns(true), conversation_style(style))),
+        std::string(kSystem) + " USER: <image>\nQ1 ASSISTANT: A1" + end + "USER: Q2 ASSISTANT: A2" + end);
+    EXPECT_EQ(conversation_style(style).stop, end);
+  }
+}
+
+// Ids and labels of preprocess_v1 with Hugging Face's LlamaTokenizer.
+TEST(Conversation, LabelsWithABosEqualTheOriginal) {
+  for (const auto& [family, style] : {std::pair("mistral", "openchat"), std::pair("minicpm", "minicpm")}) {
+    const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden" / family;
+    const auto tokenizer = open_tokenizer_folder(folder / "ckpt");
+    const Json samples = read_json(folder / "labels.json");
+    ASSERT_EQ(samples.size(), 3u);
+    for (const Json& sample : samples) {
+      EXPECT_EQ(sample["system"], kSystem);
+      Conversation conversation;
+      for (const std::string turn : sample["turns"]) {
+        const bool user = conversation.turns.size() % 2 == 0;
+        conversation.turns.push_back({user ? Role::User : Role::Assistant, split_image_markers(turn)});
+      }
+      const TokenisedConversation tokenised =
+          tokenise(render(conversation, conversation_style(style)), *tokenizer);
+      EXPECT_EQ(tokenised.ids, sample["ids"].get<std::vector<int32_t>>()) << family << sample["turns"];
+      EXPECT_EQ(tokenised.labels, sample["labels"].get<std::vector<int32_t>>()) << family << sample["turns"];
+    }
+  }
+}
+
 TEST(Conversation, PlainCaptionsEqualTheOriginal) {
   const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/phi";
   const auto tokenizer = open_tokenizer_folder(folder / "ckpt");

@@ -6,7 +6,7 @@ namespace moellava {
 
 namespace {
 
-constexpr const Family* kFamilies[] = {&kLlama, &kPhi, &kStableLm, &kQwen};
+constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kPhi, &kStableLm, &kQwen, &kQwen2, &kMiniCpm};
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
@@ -15,6 +15,18 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 }
 
 }  // namespace
+
+std::string Family::model_type(LlavaKind kind) const {
+  if (kind == LlavaKind::TextOnly) return std::string(name);
+  return (kind == LlavaKind::Moe ? "moe_llava_" : "llava_") +
+         std::string(llava_name.empty() ? name : llava_name);
+}
+
+std::string Family::architecture(LlavaKind kind) const {
+  if (kind == LlavaKind::TextOnly) return std::string(class_name) + "ForCausalLM";
+  return (kind == LlavaKind::Moe ? "MoELLaVA" : "Llava") +
+         std::string(llava_class_name.empty() ? class_name : llava_class_name) + "ForCausalLM";
+}
 
 std::string Family::file_name(std::string_view canonical) const {
   std::string spelled(canonical);
@@ -29,7 +41,7 @@ const Family& family_of_model_type(std::string_view model_type, std::string_view
   }
   std::string known;
   for (const Family* family : kFamilies) {
-    if (family->name == name) return *family;
+    if (family->name == name || (!family->llava_name.empty() && family->llava_name == name)) return *family;
     known += (known.empty() ? "" : ", ") + std::string(family->name);
   }
   throw bad_data(
@@ -64,6 +76,8 @@ DecoderConfig read_common_decoder(const JsonObject& json) {
           "an even head size");
   require(config.heads % config.kv_heads == 0, "num_key_value_heads", std::to_string(config.kv_heads),
           "a divisor of num_attention_heads " + std::to_string(config.heads));
+  require(json.integer_or("head_dim", config.head_dim(), 1, 1 << 17) == config.head_dim(), "head_dim",
+          std::to_string(json.integer_or("head_dim", 0, 0, 1 << 17)), std::to_string(config.head_dim()));
   require(config.rope_theta >= 1 && config.rope_theta <= 1e12, "rope_theta",
           std::to_string(config.rope_theta), "1 to 1e12");
   if (json.has("rope_scaling")) {

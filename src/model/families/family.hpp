@@ -16,15 +16,22 @@ struct Rename {
   std::string_view file;
 };
 
+enum class LlavaKind { TextOnly, Dense, Moe };
+
 struct Family {
-  std::string_view name;          // "phi": model_type is "phi", "llava_phi" or "moe_llava_phi"
-  std::string_view class_name;    // "Phi": architectures is "LlavaPhiForCausalLM" or "MoELLaVAPhiForCausalLM"
-  std::string_view conversation;  // style of text/conversation
+  std::string_view name;        // "phi": model_type is "phi", "llava_phi" or "moe_llava_phi"
+  std::string_view class_name;  // "Phi": architectures is "LlavaPhiForCausalLM" or "MoELLaVAPhiForCausalLM"
+  std::string_view llava_name = {};        // another name and class in LLaVA's models: "qwen1_5", "Qwen1_5"
+  std::string_view llava_class_name = {};  // of "qwen2"
+  std::string_view conversation;           // style of text/conversation
   std::span<const Rename> renames;
   bool fused_qkv;  // q, k and v are the thirds of one tensor, whose name the renames give to all three
   DecoderConfig (*read)(const JsonObject& json);
   void (*write)(const DecoderConfig& config, Json& json);
 
+  // config.json's model_type and architectures.
+  std::string model_type(LlavaKind kind) const;
+  std::string architecture(LlavaKind kind) const;
   std::string file_name(std::string_view canonical) const;
 };
 
@@ -36,6 +43,6 @@ const Family& family_by_name(std::string_view name);
 DecoderConfig read_common_decoder(const JsonObject& json);
 void write_common_decoder(const DecoderConfig& config, Json& json);
 
-extern const Family kLlama, kPhi, kStableLm, kQwen;
+extern const Family kLlama, kMistral, kPhi, kStableLm, kQwen, kQwen2, kMiniCpm;
 
 }  // namespace moellava

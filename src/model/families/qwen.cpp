@@ -1,5 +1,7 @@
 // Qwen (version 1): Llama's block under other names; q, k, v in one tensor; w2 is the gate; intermediate_size
 // counts gate and up together.
+#include <algorithm>
+
 #include "model/families/family.hpp"
 
 namespace moellava {
@@ -28,6 +30,9 @@ DecoderConfig read_qwen(const JsonObject& json) {
   config.qkv_bias = true;
   config.rotary_fraction = json.number_or("rotary_pct", 1.0);
   config.rope_theta = json.number_or("rotary_emb_base", 10000);
+  const int64_t native = json.integer_or("seq_length", 8192, 2, 1 << 30);
+  if (json.boolean_or("use_dynamic_ntk", true)) config.dynamic_ntk_length = native;
+  if (json.boolean_or("use_logn_attn", true)) config.logn_length = native;
   return config;
 }
 
@@ -39,6 +44,10 @@ void write_qwen(const DecoderConfig& config, Json& json) {
   json["layer_norm_epsilon"] = config.norm_eps;
   json["rotary_pct"] = config.rotary_fraction;
   json["rotary_emb_base"] = config.rope_theta;
+  if (const int64_t native = std::max(config.dynamic_ntk_length, config.logn_length); native > 0)
+    json["seq_length"] = native;
+  json["use_dynamic_ntk"] = config.dynamic_ntk_length > 0;
+  json["use_logn_attn"] = config.logn_length > 0;
 }
 
 }  // namespace

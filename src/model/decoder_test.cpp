@@ -1,0 +1,118 @@
+// What the variations of the decoder do, each against the same decoder without it.
+#include "model/decoder.hpp"
+
+#include "tests/testing.hpp"
+
+namespace moellava {
+namespace {
+
+using testing::random_tensor;
+
+DecoderConfig tiny_config() {
+  DecoderConfig config;
+  config.vocab_size = 20;
+  config.hidden_size = 16;
+  config.intermediate_size = 12;
+  config.layers = 3;
+  config.heads = 4;
+  config.kv_heads = 2;
+  return config;
+}
+
+Decoder make_decoder(const DecoderConfig& config, const MoeConfig& moe = {}) {
+  Decoder decoder(config, moe);
+  uint64_t stream = 0;
+  decoder.visit(
+      [&](const std::string&, at::Tensor& tensor) { tensor = random_tensor(tensor.sizes(), ++stream); });
+  return decoder;
+}
+
+at::Tensor logits_of(const Decoder& decoder, const at::Tensor& ids) {
+  return decoder.logits(decoder.forward(decoder.embed(ids), {}).hidden);
+}
+
+// [B, T, V] with a cache, `first` positions at once and then one by one.
+at::Tensor cached_logits(const Decoder& decoder, const at::Tensor& ids, int64_t first) {
+  KvCache cache = decoder.make_cache(1, ids.size(1));
+  std::vector<at::Tensor> parts;
+  for (int64_t done = 0; done < ids.size(1);) {
+    const int64_t count = done == 0 ? first : 1;
+    const at::Tensor x = decoder.embed(ids.narrow(1, done, count));
+    parts.push_back(decoder.logits(decoder.forward(x, {.cache = &cache}).hidden));
+    done += count;
+  }
+  return at::cat(parts, 1);
+}
+
+TEST(Decoder, ScalesAreThoseOfTheWeights) {
+  MoeConfig moe;
+  moe.layers = {1};
+  moe.experts = {2};
+  for (Residual residual : {Residual::Sequential, Residual::Parallel}) {
+    DecoderConfig config = tiny_config();
+    config.residual = residual;
+    Decoder plain = make_decoder(config, moe);
+    config.embedding_scale = 3;
+    config.residual_scale = 0.5;
+    config.logit_scale = 0.25;
+    const Decoder scaled = make_decoder(config, moe);
+    plain.visit([](const std::string& name, at::Tensor& tensor) {
+      if (name.find("embed_tokens") != name.npos) tensor = tensor * 3;
+      if (name.find("o_proj") != name.npos || name.find("down_proj") != name.npos) tensor = tensor * 0.5;
+      if (name.find("lm_head") != name.npos) tensor = tensor * 0.25;
+    });
+    const at::Tensor ids = at::arange(9).view({1, 9});
+    EXPECT_TENSORS_CLOSE(logits_of(scaled, ids), logits_of(plain, ids));
+  }
+}
+
+TEST(Decoder, AWindowHoldsWithACacheAndWithPadding) {
+  DecoderConfig config = tiny_config();
+  const at::Tensor ids = at::arange(12).view({1, 12});
+  const at::Tensor unlimited = logits_of(make_decoder(config), ids);
+  config.attention_window = 4;
+  const Decoder decoder = make_decoder(config);
+  const at::Tensor whole = logits_of(decoder, ids);
+  EXPECT_TENSORS_CLOSE(whole.narrow(1, 0, 4), unlimited.narrow(1, 0, 4));
+  EXPECT_GT(testing::relative_difference(whole, unlimited), 1e-2);
+  for (int64_t first : {2, 7}) EXPECT_TENSORS_CLOSE(cached_logits(decoder, ids, first), whole);
+  const at::Tensor padded = decoder.embed(at::constant_pad_nd(ids, {0, 3}));
+  DecoderRun run;
+  run.lengths = {12};
+  const at::Tensor hidden = decoder.forward(padded, run).hidden.narrow(1, 0, 12);
+  EXPECT_TENSORS_CLOSE(decoder.logits(hidden), whole);
+}
+
+TEST(Decoder, ALongPromptTurnsSlowerAndItsAnswerWithIt) {
+  DecoderConfig config = tiny_config();
+  const at::Tensor ids = at::arange(12).view({1, 12});
+  DecoderConfig slow = config;
+  slow.rope_theta *= std::pow(7, 4.0 / 2);  // 12 of 4: 2^(ceil(log2 3) + 1) - 1, in heads of 4
+  config.dynamic_ntk_length = 4;
+  const Decoder decoder = make_decoder(config);
+  const at::Tensor expected = logits_of(make_decoder(slow), ids);
+  EXPECT_TENSORS_CLOSE(logits_of(decoder, ids), expected);
+  // A prompt of 9 has the same factor, and keeps it for what follows; one of 3 has none, and keeps that.
+  EXPECT_TENSORS_CLOSE(cached_logits(decoder, ids, 9), expected);
+  config.dynamic_ntk_length = 0;
+  EXPECT_TENSORS_CLOSE(cached_logits(decoder, ids, 3), logits_of(make_decoder(config), ids));
+  DecoderRun training;
+  training.moe.training = true;
+  EXPECT_TENSORS_CLOSE(decoder.logits(decoder.forward(decoder.embed(ids), training).hidden),
+                       logits_of(make_decoder(config), ids));
+}
+
+TEST(Decoder, LognGivesTheSameAnswersWithACache) {
+  DecoderConfig config = tiny_config();
+  const at::Tensor ids = at::arange(12).view({1, 12});
+  const at::Tensor plain = logits_of(make_decoder(config), ids);
+  config.logn_length = 4;
+  const Decoder decoder = make_decoder(config);
+  const at::Tensor whole = logits_of(decoder, ids);
+  EXPECT_TENSORS_CLOSE(whole.narrow(1, 0, 4), plain.narrow(1, 0, 4));
+  EXPECT_GT(testing::relative_difference(whole, plain), 1e-3);
+  EXPECT_TENSORS_CLOSE(cached_logits(decoder, ids, 3), whole);
+}
+
+}  // namespace
+}  // namespace moellava
