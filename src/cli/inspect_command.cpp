@@ -32,7 +32,15 @@ std::string grouped(int64_t number) {
 }
 
 const char* tower_kind(const VisionConfig& vision) {
-  return vision.kind == TowerKind::Clip ? "clip" : "efficientnet-lite0";
+  switch (vision.kind) {
+    case TowerKind::Clip:
+      return "clip";
+    case TowerKind::Siglip:
+      return "siglip";
+    case TowerKind::EfficientNetLite0:
+      return "efficientnet-lite0";
+  }
+  return "";
 }
 
 Json inspection_json(const Inspection& inspection) {

@@ -14,11 +14,13 @@ void ModelOptions::add_to(CLI::App& command) {
       ->group("Model");
   command
       .add_option("--vision-tower", vision_tower,
-                  "CLIP folder or EfficientNet .pth to use instead of the model's own")
+                  "CLIP or SigLIP folder, or EfficientNet .pth, to use instead of the model's own")
       ->group("Model");
   command
-      .add_option("--conv", conversation,
-                  "conversation style instead of the model's own: chatml, v1, phi, qwen, stablelm")
+      .add_option(
+          "--conv", conversation,
+          "conversation style instead of the model's own: chatml, v1, mistral, minicpm, openchat, phi, "
+          "qwen, stablelm")
       ->group("Model");
   command.add_option("--threads", threads, "threads (0: one for each core)")
       ->check(number_from<int64_t>(0, 1024))

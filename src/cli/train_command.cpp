@@ -143,7 +143,8 @@ void add_model_and_data_flags(TrainFlags& flags) {
       ->required();
   flags
       .text("--vision_tower",
-            "CLIP folder or EfficientNet-Lite0 .pth, for a model that has none (or to replace its own)",
+            "CLIP or SigLIP folder, or EfficientNet-Lite0 .pth, for a model that has none (or to replace its "
+            "own)",
             [](TrainSettings& s, TrainFlags::Text value) { s.vision_tower = value; })
       ->type_name("PATH");
   flags

@@ -4,11 +4,16 @@ namespace moellava {
 
 ClipTower::ClipTower(const VisionConfig& config) : config_(config) {
   const int64_t width = config.hidden_size;
-  const int64_t grid = config.image_size / config.patch_size;
-  class_embedding_ = new_parameter({width});
+  const int64_t patches = config.grid() * config.grid();
   patch_embedding_ = new_parameter({width, 3, config.patch_size, config.patch_size});
-  position_embedding_ = new_parameter({1 + grid * grid, width});
-  pre_layernorm_ = Norm(NormKind::Layer, width, config.norm_eps);
+  if (config.has_class_token()) {
+    class_embedding_ = new_parameter({width});
+    position_embedding_ = new_parameter({1 + patches, width});
+    pre_layernorm_ = Norm(NormKind::Layer, width, config.norm_eps);
+  } else {
+    patch_bias_ = new_parameter({width});
+    position_embedding_ = new_parameter({patches, width});
+  }
   const AttentionConfig attention{.width = width,
                                   .heads = config.heads,
                                   .kv_heads = config.heads,
@@ -25,13 +30,17 @@ ClipTower::ClipTower(const VisionConfig& config) : config_(config) {
   post_layernorm_ = Norm(NormKind::Layer, width, config.norm_eps);
 }
 
-std::vector<at::Tensor> ClipTower::hidden_states(const at::Tensor& pixels) const {
-  // [B, H, grid, grid] -> [B, N, H]
+at::Tensor ClipTower::embeddings(const at::Tensor& pixels) const {
+  // [B, H, grid, grid] -> [B, grid * grid, H]
   const at::Tensor patches =
-      at::conv2d(pixels, patch_embedding_, {}, config_.patch_size).flatten(2).transpose(1, 2);
+      at::conv2d(pixels, patch_embedding_, patch_bias_, config_.patch_size).flatten(2).transpose(1, 2);
+  if (!config_.has_class_token()) return patches + position_embedding_;
   const at::Tensor class_token = class_embedding_.expand({pixels.size(0), 1, config_.hidden_size});
-  at::Tensor x = pre_layernorm_(at::cat({class_token, patches}, 1) + position_embedding_);
+  return pre_layernorm_(at::cat({class_token, patches}, 1) + position_embedding_);
+}
 
+std::vector<at::Tensor> ClipTower::hidden_states(const at::Tensor& pixels) const {
+  at::Tensor x = embeddings(pixels);
   std::vector<at::Tensor> states{x};
   const int64_t last =
       config_.select_layer < 0 ? config_.layers + 1 + config_.select_layer : config_.select_layer;
@@ -50,11 +59,13 @@ at::Tensor ClipTower::features(const at::Tensor& pixels) const {
 }
 
 void ClipTower::visit(const std::string& prefix, const ParameterVisitor& visitor) {
-  const std::string embeddings = prefix + ".vision_model.embeddings";
-  visitor(embeddings + ".class_embedding", class_embedding_);
-  visitor(embeddings + ".patch_embedding.weight", patch_embedding_);
-  visitor(embeddings + ".position_embedding.weight", position_embedding_);
-  pre_layernorm_.visit(prefix + ".vision_model.pre_layrnorm", visitor);  // sic, as in every CLIP checkpoint
+  const std::string embedding_names = prefix + ".vision_model.embeddings";
+  if (config_.has_class_token()) visitor(embedding_names + ".class_embedding", class_embedding_);
+  visitor(embedding_names + ".patch_embedding.weight", patch_embedding_);
+  if (patch_bias_.defined()) visitor(embedding_names + ".patch_embedding.bias", patch_bias_);
+  visitor(embedding_names + ".position_embedding.weight", position_embedding_);
+  if (config_.has_class_token())  // sic, as in every CLIP checkpoint
+    pre_layernorm_.visit(prefix + ".vision_model.pre_layrnorm", visitor);
   for (size_t i = 0; i < layers_.size(); ++i) {
     ClipLayer& layer = layers_[i];
     const std::string name = prefix + ".vision_model.encoder.layers." + std::to_string(i);

@@ -26,67 +26,6 @@ std::vector<int64_t> moe_layers_of_mode(const std::string& mode, int64_t decoder
   return layers;
 }
 
-int64_t VisionConfig::tokens() const {
-  if (kind == TowerKind::EfficientNetLite0) return 49;
-  const int64_t grid = image_size / patch_size;
-  return grid * grid + (select_class_token ? 1 : 0);
-}
-
-VisionConfig read_clip_config(const JsonObject& json) {
-  VisionConfig config;
-  config.hidden_size = json.integer_or("hidden_size", 768, 1, 1 << 16);
-  config.intermediate_size = json.integer_or("intermediate_size", 3072, 1, 1 << 18);
-  config.layers = json.integer_or("num_hidden_layers", 12, 1, 1024);
-  config.heads = json.integer_or("num_attention_heads", 12, 1, 1024);
-  config.image_size = json.integer_or("image_size", 224, 1, 8192);
-  config.patch_size = json.integer_or("patch_size", 32, 1, 1024);
-  config.norm_eps = json.number_or("layer_norm_eps", 1e-5);
-  config.activation =
-      activation_by_name(json.string_or("hidden_act", "quick_gelu"), json.where() + ": hidden_act");
-  if (config.hidden_size % config.heads != 0) {
-    throw bad_data(json.where() + ": hidden_size", "out of range",
-                   {.found = std::to_string(config.hidden_size),
-                    .expected = "a multiple of num_attention_heads " + std::to_string(config.heads)});
-  }
-  if (config.image_size % config.patch_size != 0) {
-    throw bad_data(json.where() + ": image_size", "out of range",
-                   {.found = std::to_string(config.image_size),
-                    .expected = "a multiple of patch_size " + std::to_string(config.patch_size)});
-  }
-  return config;
-}
-
-PreprocessConfig read_preprocess_config(const JsonObject& json) {
-  PreprocessConfig config;
-  // Old files give a number, newer ones {"shortest_edge": n} or {"height": n, "width": n}.
-  if (json.has("size") && json.at("size").is_object()) {
-    const JsonObject size = json.object("size");
-    config.resize_shortest_edge = size.has("shortest_edge");
-    config.size =
-        static_cast<int>(size.integer(config.resize_shortest_edge ? "shortest_edge" : "height", 1, 8192));
-  } else {
-    config.size = static_cast<int>(json.integer("size", 1, 8192));
-  }
-  config.center_crop = json.boolean_or("do_center_crop", config.resize_shortest_edge);
-  auto three = [&](std::string_view key, std::array<float, 3>& values) {
-    const Json& list = json.at(key);
-    if (!list.is_array() || list.size() != 3)
-      throw bad_data(json.where() + ": " + std::string(key), "not a list of 3 numbers");
-    for (size_t i = 0; i < 3; ++i) {
-      if (!list[i].is_number())
-        throw bad_data(json.where() + ": " + std::string(key), "not a list of 3 numbers");
-      values[i] = list[i].get<float>();
-    }
-  };
-  three("image_mean", config.mean);
-  three("image_std", config.std);
-  for (float value : config.std) {
-    if (!(value > 0))
-      throw bad_data(json.where() + ": image_std", "out of range", {.expected = "positive numbers"});
-  }
-  return config;
-}
-
 MoeConfig read_moe_config(const JsonObject& json, int64_t decoder_layers) {
   MoeConfig moe;
   moe.mode = json.string_or("moe_mode", "sparse");
@@ -136,24 +75,6 @@ Json write_moe_config(const MoeConfig& moe) {
           {"router_aux_loss_coef", moe.aux_loss_coef},
           {"train_modules", moe.train_modules},
           {"ep_size", 1}};
-}
-
-VisionConfig efficientnet_lite0_config() {
-  VisionConfig config;
-  config.kind = TowerKind::EfficientNetLite0;
-  config.name = "efficientnet-lite0";
-  config.hidden_size = 1280;
-  config.image_size = 224;
-  return config;
-}
-
-PreprocessConfig efficientnet_lite0_preprocess() {
-  PreprocessConfig config;
-  config.size = 224;
-  // (pixel - 127) / 128, as the published weights were trained.
-  config.mean = {127.0f / 255, 127.0f / 255, 127.0f / 255};
-  config.std = {128.0f / 255, 128.0f / 255, 128.0f / 255};
-  return config;
 }
 
 }  // namespace moellava

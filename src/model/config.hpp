@@ -67,7 +67,7 @@ struct MoeConfig {
 // Layer indices of a mode: "sparse" = 0, 2, 4, ...; throws Usage for an unknown mode.
 std::vector<int64_t> moe_layers_of_mode(const std::string& mode, int64_t decoder_layers);
 
-enum class TowerKind { Clip, EfficientNetLite0 };
+enum class TowerKind { Clip, Siglip, EfficientNetLite0 };
 
 struct VisionConfig {
   TowerKind kind = TowerKind::Clip;
@@ -80,11 +80,15 @@ struct VisionConfig {
   int64_t patch_size = 14;
   double norm_eps = 1e-5;
   Activation activation = Activation::QuickGelu;
-  int64_t select_layer = -2;        // index into [embeddings, layer 1, ..., layer L]
-  bool geometry_known = true;       // false: only a name, and not one of the published ones
-  bool select_class_token = false;  // mm_vision_select_feature "cls_patch"
+  int64_t select_layer = -2;   // index into [embeddings, layer 1, ..., layer L]
+  bool geometry_known = true;  // false: only a name, and not one of the published ones
+  // mm_vision_select_feature: "cls_patch" keeps the first token, "patch" drops it. That is CLIP's class
+  // token; SigLIP has none and loses its first patch, as the original's models were trained.
+  bool select_class_token = false;
 
-  int64_t tokens() const;  // visual tokens of one picture
+  bool has_class_token() const { return kind == TowerKind::Clip; }
+  int64_t grid() const { return image_size / patch_size; }  // patches a side; what is left over is not seen
+  int64_t tokens() const;                                   // visual tokens of one picture
 };
 
 struct ModelConfig {
@@ -98,14 +102,19 @@ struct ModelConfig {
   std::optional<int64_t> bos_id, eos_id, pad_id;
 };
 
-// `where` names the file in errors.
-VisionConfig read_clip_config(
-    const JsonObject& json);  // config.json of a CLIP checkpoint, or its vision_config
+// config.json of a CLIP or SigLIP vision transformer, or the vision_config of a larger file; model_type tells
+// which, and where it is missing, `otherwise`.
+VisionConfig read_vision_transformer(const JsonObject& json, TowerKind otherwise);
+Json write_vision_transformer(const VisionConfig& config);
+// By its published name, "openai/clip-vit-large-patch14-336"; geometry_known is false for others.
+VisionConfig vision_of_name(const std::string& name);
+// preprocessor_config.json; and what stands in it for a tower, where a folder has none.
 PreprocessConfig read_preprocess_config(const JsonObject& json);
+Json write_preprocess_config(const PreprocessConfig& config);
+PreprocessConfig default_preprocess(const VisionConfig& vision);
 MoeConfig read_moe_config(const JsonObject& json, int64_t decoder_layers);
 Json write_moe_config(const MoeConfig& moe);
 // The tower of the offline demo: EfficientNet-Lite0, 224 px, 7 x 7 tokens of 1280.
 VisionConfig efficientnet_lite0_config();
-PreprocessConfig efficientnet_lite0_preprocess();
 
 }  // namespace moellava

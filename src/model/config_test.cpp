@@ -210,10 +210,41 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"capacity", "\"capacity_factor\": 1.5", "\"capacity_factor\": 0", "capacity_factor"}),
     [](const auto& test) { return std::string(test.param.name); });
 
-TEST(ClipConfig, ImageMustBeAMultipleOfThePatch) {
-  const Json json =
-      parse_json(R"({"hidden_size": 48, "num_attention_heads": 4, "image_size": 50, "patch_size": 14})", "c");
-  EXPECT_THROW(read_clip_config(JsonObject(json, "c")), Error);
+TEST(VisionConfig, OnlySiglipLeavesTheRestOfAPictureOut) {
+  Json json = {{"hidden_size", 48}, {"num_attention_heads", 4}, {"image_size", 50}, {"patch_size", 14}};
+  EXPECT_THROW(read_vision_transformer(JsonObject(json, "c"), TowerKind::Clip), Error);
+  const VisionConfig siglip = read_vision_transformer(JsonObject(json, "c"), TowerKind::Siglip);
+  EXPECT_EQ(siglip.tokens(), 8);
+  EXPECT_EQ(siglip.norm_eps, 1e-6);
+  EXPECT_EQ(siglip.activation, Activation::GeluTanh);
+  json["image_size"] = 27;
+  EXPECT_THROW(read_vision_transformer(JsonObject(json, "c"), TowerKind::Siglip), Error);
+  json["model_type"] = "dinov2";
+  EXPECT_THROW(read_vision_transformer(JsonObject(json, "c"), TowerKind::Siglip), Error);
+}
+
+TEST(VisionConfig, PublishedTowersAreKnownByName) {
+  const ModelConfig siglip = read_as("llava_phi", {{"mm_image_tower", "google/siglip-so400m-patch14-384"}});
+  ASSERT_TRUE(siglip.vision);
+  EXPECT_EQ(siglip.vision->kind, TowerKind::Siglip);
+  EXPECT_EQ(siglip.vision->hidden_size, 1152);
+  EXPECT_EQ(siglip.vision->layers, 27);
+  EXPECT_EQ(siglip.vision->intermediate_size, 4304);
+  EXPECT_EQ(siglip.vision->tokens(), 728);  // "patch" drops a real one of 27 x 27
+  EXPECT_EQ(siglip.preprocess.size, 384);
+  EXPECT_FALSE(siglip.preprocess.resize_shortest_edge);
+  EXPECT_FALSE(siglip.preprocess.center_crop);
+  EXPECT_EQ(siglip.preprocess.mean, (std::array<float, 3>{0.5f, 0.5f, 0.5f}));
+  const ModelConfig all = read_as("llava_phi", {{"mm_image_tower", "google/siglip-so400m-patch14-384"},
+                                                {"mm_vision_select_feature", "cls_patch"}});
+  EXPECT_EQ(all.vision->tokens(), 729);
+  const ModelConfig clip = read_as("llava_phi", {{"mm_image_tower", "openai/clip-vit-large-patch14"}});
+  EXPECT_EQ(clip.vision->tokens(), 256);
+  EXPECT_EQ(clip.preprocess.size, 224);
+  EXPECT_TRUE(clip.preprocess.center_crop);
+  const ModelConfig unknown = read_as("llava_phi", {{"mm_image_tower", "google/siglip-unheard-of"}});
+  EXPECT_FALSE(unknown.vision->geometry_known);
+  EXPECT_EQ(unknown.vision->kind, TowerKind::Siglip);
 }
 
 }  // namespace

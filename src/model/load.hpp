@@ -19,7 +19,7 @@ struct LoadedModel {
 };
 
 struct LoadOptions {
-  // Weights of the tower: a CLIP folder or an EfficientNet-Lite0 .pth. Empty: the folder named by
+  // Weights of the tower: a CLIP or SigLIP folder, or an EfficientNet-Lite0 .pth. Empty: the folder named by
   // mm_image_tower when it is there, else the checkpoint's own copy. Gives sight to a text-only model.
   std::filesystem::path vision_tower = {};
   std::string projector = "mlp2x_gelu";  // for a model that gains sight; initialised from `seed`

@@ -95,6 +95,15 @@ std::map<std::string, at::Tensor> parameters(MoeLlava& model) {
   return named;
 }
 
+// The tensors of a folder with one changed by `change`.
+void rewrite(const fs::path& folder, const std::function<void(std::vector<TensorView>&)>& change) {
+  const fs::path path = folder / "model.safetensors";
+  const TensorFile file = open_safetensors(path);
+  std::vector<TensorView> tensors = file.tensors;
+  change(tensors);
+  write_safetensors(path, tensors);
+}
+
 TEST(Load, EveryFamilyComesBackBitForBit) {
   for (const char* family : {"llama", "mistral", "phi", "stablelm", "qwen", "qwen2", "minicpm"}) {
     SCOPED_TRACE(family);
@@ -112,6 +121,39 @@ TEST(Load, EveryFamilyComesBackBitForBit) {
     const at::Tensor before = model.decoder().forward(model.decoder().embed(ids), {}).hidden;
     EXPECT_TRUE(loaded.model->decoder().forward(loaded.model->decoder().embed(ids), {}).hidden.equal(before));
   }
+}
+
+// With what published SigLIP checkpoints carry besides: the head that pools, which nobody runs.
+TEST(Load, ASiglipTowerComesBackBitForBit) {
+  ModelConfig config = tiny_config("phi", /*sparse=*/true);
+  config.vision->kind = TowerKind::Siglip;
+  config.vision->image_size = 13;
+  config.vision->select_class_token = true;
+  config.vision->norm_eps = 1e-6;
+  config.vision->activation = Activation::GeluTanh;
+  config.preprocess = default_preprocess(*config.vision);
+  MoeLlava model(config);
+  fill_randomly(model);
+  const fs::path folder = fresh_folder("siglip");
+  save_model(model, *testing::tiny_tokenizer(), folder);
+  rewrite(folder, [](std::vector<TensorView>& tensors) {
+    TensorView head = tensors.front();
+    head.name = "model.image_tower.image_tower.vision_model.head.probe";
+    tensors.push_back(head);
+  });
+  const LoadedModel loaded = load_model(folder);
+  const auto expected = parameters(model);
+  const auto found = parameters(*loaded.model);
+  ASSERT_EQ(found.size(), expected.size());
+  for (const auto& [name, tensor] : expected) EXPECT_TRUE(found.at(name).equal(tensor)) << name;
+  const VisionConfig& vision = loaded.model->config().vision.value();
+  EXPECT_EQ(vision.kind, TowerKind::Siglip);
+  EXPECT_EQ(vision.tokens(), 9);
+  EXPECT_EQ(vision.norm_eps, 1e-6);
+  EXPECT_FALSE(loaded.model->config().preprocess.resize_shortest_edge);
+  EXPECT_EQ(loaded.model->config().preprocess.mean, config.preprocess.mean);
+  const at::Tensor pixels = random_tensor({1, 3, 13, 13}, 3);
+  EXPECT_TRUE(loaded.model->encode_images(pixels).equal(model.encode_images(pixels)));
 }
 
 TEST(Load, UpcyclingCopiesTheFeedForwardIntoEveryExpert) {
@@ -165,15 +207,6 @@ std::string message_of(const fs::path& folder) {
     return error.what();
   }
   return "no error";
-}
-
-// The tensors of a folder with one changed by `change`.
-void rewrite(const fs::path& folder, const std::function<void(std::vector<TensorView>&)>& change) {
-  const fs::path path = folder / "model.safetensors";
-  const TensorFile file = open_safetensors(path);
-  std::vector<TensorView> tensors = file.tensors;
-  change(tensors);
-  write_safetensors(path, tensors);
 }
 
 TEST(Load, ListsMissingUnexpectedAndMisshapenTensorsTogether) {

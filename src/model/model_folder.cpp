@@ -16,38 +16,11 @@ namespace {
 
 constexpr uint64_t kShardBytes = 5'000'000'000;  // Hugging Face's default
 
-// Towers by their published names, for checkpoints that carry the weights but not the geometry.
-struct NamedTower {
-  std::string_view name;
-  int64_t hidden, intermediate, layers, heads, image, patch;
-};
-constexpr NamedTower kTowers[] = {{"openai/clip-vit-large-patch14-336", 1024, 4096, 24, 16, 336, 14},
-                                  {"openai/clip-vit-large-patch14", 1024, 4096, 24, 16, 224, 14},
-                                  {"openai/clip-vit-base-patch16", 768, 3072, 12, 12, 224, 16},
-                                  {"openai/clip-vit-base-patch32", 768, 3072, 12, 12, 224, 32}};
-
-VisionConfig vision_of_name(const std::string& name) {
-  if (name == "efficientnet-lite0") return efficientnet_lite0_config();
-  VisionConfig config;
-  config.geometry_known = false;
-  for (const NamedTower& tower : kTowers) {
-    if (tower.name != name) continue;
-    config.geometry_known = true;
-    config.hidden_size = tower.hidden;
-    config.intermediate_size = tower.intermediate;
-    config.layers = tower.layers;
-    config.heads = tower.heads;
-    config.image_size = tower.image;
-    config.patch_size = tower.patch;
-  }
-  return config;
-}
-
 VisionConfig read_vision(const JsonObject& json) {
   const std::string name = json.string(json.has("mm_image_tower") ? "mm_image_tower" : "mm_vision_tower");
   VisionConfig config = vision_of_name(name);
-  if (config.kind == TowerKind::Clip && json.has("vision_config"))
-    config = read_clip_config(json.object("vision_config"));
+  if (config.kind != TowerKind::EfficientNetLite0 && json.has("vision_config"))
+    config = read_vision_transformer(json.object("vision_config"), config.kind);
   config.name = name;
   config.select_layer = json.integer_or("mm_vision_select_layer", -2, -config.layers - 1, config.layers);
   const std::string feature = json.string_or("mm_vision_select_feature", "patch");
@@ -63,37 +36,6 @@ VisionConfig read_vision(const JsonObject& json) {
 std::optional<int64_t> read_token_id(const JsonObject& json, std::string_view key, int64_t vocab_size) {
   if (!json.has(key)) return std::nullopt;
   return json.integer(key, 0, vocab_size - 1);
-}
-
-Json vision_json(const VisionConfig& vision) {
-  return {{"model_type", "clip_vision_model"},
-          {"hidden_size", vision.hidden_size},
-          {"intermediate_size", vision.intermediate_size},
-          {"num_hidden_layers", vision.layers},
-          {"num_attention_heads", vision.heads},
-          {"image_size", vision.image_size},
-          {"patch_size", vision.patch_size},
-          {"layer_norm_eps", vision.norm_eps},
-          {"hidden_act", activation_name(vision.activation)}};
-}
-
-Json preprocess_json(const PreprocessConfig& config) {
-  Json size;
-  if (config.resize_shortest_edge) {
-    size["shortest_edge"] = config.size;
-  } else {
-    size["height"] = size["width"] = config.size;
-  }
-  return {{"size", size},
-          {"crop_size", {{"height", config.size}, {"width", config.size}}},
-          {"do_center_crop", config.center_crop},
-          {"do_resize", true},
-          {"do_rescale", true},
-          {"do_normalize", true},
-          {"resample", 3},
-          {"rescale_factor", 1.0 / 255},
-          {"image_mean", config.mean},
-          {"image_std", config.std}};
 }
 
 Json config_json(const ModelConfig& config) {
@@ -125,7 +67,7 @@ Json config_json(const ModelConfig& config) {
     json["image_projector_type"] = config.projector;
     json["image_aspect_ratio"] = config.preprocess.aspect_ratio == AspectRatio::Pad ? "pad" : "square";
     json["tokenizer_padding_side"] = "right";
-    if (vision.kind == TowerKind::Clip) json["vision_config"] = vision_json(vision);
+    if (vision.kind != TowerKind::EfficientNetLite0) json["vision_config"] = write_vision_transformer(vision);
   }
   return json;
 }
@@ -182,6 +124,8 @@ ModelConfig read_model_config(const fs::path& folder) {
   if (const fs::path preprocess = folder / "preprocessor_config.json"; fs::exists(preprocess)) {
     const Json values = read_json(preprocess);
     config.preprocess = read_preprocess_config(JsonObject(values, preprocess.string()));
+  } else if (config.vision) {
+    config.preprocess = default_preprocess(*config.vision);
   }
   const bool pad = json.string_or("image_aspect_ratio", "square") == "pad";
   config.preprocess.aspect_ratio = pad ? AspectRatio::Pad : AspectRatio::Square;
@@ -191,9 +135,12 @@ ModelConfig read_model_config(const fs::path& folder) {
 bool is_unused_tensor(const std::string& name) {
   constexpr std::string_view kEndings[] = {".inv_freq", ".position_ids", ".num_batches_tracked",
                                            ".masked_bias"};
-  constexpr std::string_view kStarts[] = {
-      "text_model.", "visual_projection.", "text_projection.", "logit_scale", "_fc.", "rope_freqs."};
-  return std::any_of(std::begin(kEndings), std::end(kEndings),
+  constexpr std::string_view kStarts[] = {"text_model.", "visual_projection.", "text_projection.",
+                                          "logit_scale", "logit_bias",         "_fc.",
+                                          "rope_freqs."};
+  constexpr std::string_view kPooling = "vision_model.head.";  // SigLIP's
+  return name.starts_with(kPooling) || name.find(".vision_model.head.") != std::string::npos ||
+         std::any_of(std::begin(kEndings), std::end(kEndings),
                      [&](auto end) { return name.ends_with(end); }) ||
          std::any_of(std::begin(kStarts), std::end(kStarts),
                      [&](auto start) { return name.starts_with(start); });
@@ -207,7 +154,8 @@ void save_model(MoeLlava& model, const Tokenizer& tokenizer, const fs::path& fol
   write_safetensors_folder(folder, views, kShardBytes);
   tokenizer.save(folder);
   if (config.vision)
-    write_file_atomic(folder / "preprocessor_config.json", preprocess_json(config.preprocess).dump(2) + "\n");
+    write_file_atomic(folder / "preprocessor_config.json",
+                      write_preprocess_config(config.preprocess).dump(2) + "\n");
   Json generation = Json::object();
   if (config.eos_id) generation["eos_token_id"] = *config.eos_id;
   write_file_atomic(folder / "generation_config.json", generation.dump(2) + "\n");

@@ -62,7 +62,7 @@ std::optional<fs::path> find_tower_folder(const std::string& name, const fs::pat
 void choose_tower(Sources& sources, const fs::path& path, const LoadOptions& options) {
   ModelConfig& config = sources.config;
   fs::path tower_path = options.vision_tower;
-  if (tower_path.empty() && config.vision && config.vision->kind == TowerKind::Clip) {
+  if (tower_path.empty() && config.vision && config.vision->kind != TowerKind::EfficientNetLite0) {
     tower_path = find_tower_folder(config.vision->name, path).value_or(fs::path());
   }
   if (tower_path.empty()) {

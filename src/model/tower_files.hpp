@@ -1,5 +1,5 @@
-// A vision tower's own files: a CLIP folder (config.json, preprocessor_config.json, weights) or the
-// EfficientNet-Lite0 .pth.
+// A vision tower's own files: a CLIP or SigLIP folder (config.json, weights, and preprocessor_config.json
+// unless pictures are prepared as its kind has them) or the EfficientNet-Lite0 .pth.
 #pragma once
 
 #include <filesystem>

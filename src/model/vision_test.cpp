@@ -11,9 +11,9 @@ using testing::golden;
 using testing::load_golden;
 using testing::random_tensor;
 
-// The tiny CLIP that the reference numbers were made with.
-ClipTower load_clip(VisionConfig& config) {
-  const TowerFiles files = open_tower(golden("clip_tiny"));
+// The tiny tower that the reference numbers were made with.
+ClipTower load_tower(const std::string& folder, VisionConfig& config) {
+  const TowerFiles files = open_tower(golden(folder));
   config = files.config;
   ClipTower tower(config);
   tower.visit("", [&](const std::string& name, at::Tensor& tensor) {
@@ -27,7 +27,7 @@ ClipTower load_clip(VisionConfig& config) {
 
 TEST(Clip, HiddenStatesAndFeaturesEqualTheReference) {
   VisionConfig config;
-  const ClipTower tower = load_clip(config);
+  const ClipTower tower = load_tower("clip_tiny", config);
   for (const char* image : {"img0", "img1"}) {
     const at::Tensor pixels =
         load_golden(std::string("pixels/") + image + "_pad_pixel_values.npy").unsqueeze(0);
@@ -43,7 +43,7 @@ TEST(Clip, HiddenStatesAndFeaturesEqualTheReference) {
 
 TEST(Clip, ClassTokenIsKeptWhenAsked) {
   VisionConfig config;
-  load_clip(config);
+  load_tower("clip_tiny", config);
   config.select_class_token = true;
   ClipTower tower(config);
   tower.visit("", [](const std::string&, at::Tensor& tensor) { tensor.fill_(0.01); });
@@ -67,6 +67,31 @@ TEST(Clip, GeometryIsFreeAndBatchesAgreeWithSinglePictures) {
   const at::Tensor batch = tower.features(pixels);
   ASSERT_EQ(batch.sizes(), (std::vector<int64_t>{3, 9, 24}));
   for (int64_t i = 0; i < 3; ++i) EXPECT_TENSORS_CLOSE(batch[i], tower.features(pixels.narrow(0, i, 1))[0]);
+}
+
+// 58 pixels are 4 patches of 14 and 2 pixels that nobody sees.
+TEST(Siglip, HiddenStatesAndFeaturesEqualTheReference) {
+  VisionConfig config;
+  const ClipTower tower = load_tower("siglip/tower", config);
+  EXPECT_EQ(config.kind, TowerKind::Siglip);
+  const at::Tensor pixels = load_golden("siglip/pixel_values.npy").unsqueeze(0);
+  const at::Tensor expected = load_golden("siglip/hidden_states.npy");
+  const std::vector<at::Tensor> states = tower.hidden_states(pixels);
+  ASSERT_EQ(static_cast<int64_t>(states.size()), config.layers);
+  for (size_t i = 0; i < states.size(); ++i)
+    EXPECT_TENSORS_CLOSE(states[i][0], expected[static_cast<int64_t>(i)]);
+  EXPECT_TENSORS_CLOSE(tower.features(pixels)[0], expected[config.layers - 1].narrow(0, 1, 15));
+}
+
+TEST(Siglip, AllPatchesAreKeptWhenAsked) {
+  VisionConfig config;
+  load_tower("siglip/tower", config);
+  EXPECT_EQ(config.tokens(), 15);
+  config.select_class_token = true;
+  EXPECT_EQ(config.tokens(), 16);
+  ClipTower tower(config);
+  tower.visit("", [](const std::string&, at::Tensor& tensor) { tensor.fill_(0.01); });
+  EXPECT_EQ(tower.features(random_tensor({1, 3, 58, 58}, 1)).size(1), 16);
 }
 
 // A convolution written as loops, with TensorFlow's SAME padding.

@@ -9,6 +9,7 @@ namespace {
 std::variant<ClipTower, EfficientNetLite0> build(const VisionConfig& config) {
   switch (config.kind) {
     case TowerKind::Clip:
+    case TowerKind::Siglip:
       return ClipTower(config);
     case TowerKind::EfficientNetLite0:
       return EfficientNetLite0();
