@@ -189,7 +189,7 @@ void write_values(const std::string& name, size_t dimensions, uint64_t count, ui
 }
 
 // Every parameter under its family's name; q, k, v of a family that fuses them as one.
-std::vector<TensorSource> tensors_of(MoeLlava& outline, uint64_t seed, Progress& progress) {
+std::vector<TensorSource> tensors_of(MoeLlava& outline, uint64_t seed) {
   const Family& family = family_by_name(outline.config().family);
   std::vector<TensorSource> tensors;
   std::map<std::string, size_t> index;
@@ -205,11 +205,8 @@ std::vector<TensorSource> tensors_of(MoeLlava& outline, uint64_t seed, Progress&
   });
   for (size_t i = 0; i < tensors.size(); ++i) {
     const auto count = static_cast<uint64_t>(c10::multiply_integers(tensors[i].shape));
-    tensors[i].write = [name = tensors[i].name, dimensions = tensors[i].shape.size(), count, seed, i,
-                        &progress](const ByteSink& sink) {
-      write_values(name, dimensions, count, seed, i, sink);
-      progress.update(static_cast<int64_t>(i) + 1);
-    };
+    tensors[i].write = [name = tensors[i].name, dimensions = tensors[i].shape.size(), count, seed,
+                        i](const ByteSink& sink) { write_values(name, dimensions, count, seed, i, sink); };
   }
   return tensors;
 }
@@ -239,10 +236,16 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   write_tokenizer(layout.backbone.tokens, partial);
   const ShapesOnly shapes_only;
   MoeLlava outline(read_model_config(partial));
-  int64_t parameters = 0;
-  outline.visit([&](const std::string&, at::Tensor&) { ++parameters; });
-  Progress progress("writing tensors", parameters);
-  write_safetensors_folder(partial, tensors_of(outline, options.seed, progress), kShardBytes);
+  std::vector<TensorSource> tensors = tensors_of(outline, options.seed);
+  Progress progress("writing tensors", static_cast<int64_t>(tensors.size()));
+  int64_t done = 0;
+  for (TensorSource& tensor : tensors) {
+    tensor.write = [&progress, &done, write = std::move(tensor.write)](const ByteSink& sink) {
+      write(sink);
+      progress.update(++done);
+    };
+  }
+  write_safetensors_folder(partial, tensors, kShardBytes);
   fs::rename(partial, folder);
 }
 
