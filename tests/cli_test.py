@@ -73,6 +73,25 @@ class Cli(unittest.TestCase):
         self.assertEqual(sampled[0], sampled[1])
         self.assertNotEqual(sampled[0], sampled[2])
 
+    def test_a_system_prompt_and_several_pictures(self):
+        base = ["chat", "--model", MODEL, "--vision-tower", TOWER, "--max-new-tokens", "8", "--prompt"]
+        pictures = ["--image", GOLDEN / "image/img0.png", "--image", GOLDEN / "image/img3.png"]
+        answers = [run(*base, *arguments).stdout for arguments in (
+            ["Compare them."], ["Compare them.", *pictures], ["Compare them.", *pictures[2:], *pictures[:2]],
+            ["<image>\n<image>\nCompare them.", *pictures], ["Compare them.", *pictures, "--system", "Be brief."])]
+        self.assertEqual(answers[1], answers[3])
+        self.assertEqual(len(set(answers)), 4)
+
+    def test_drawn_second_experts_repeat_with_their_seed(self):
+        base = ["chat", "--model", MODEL, "--vision-tower", TOWER, "--max-new-tokens", "24", "--prompt",
+                "What is shown?", "--image", GOLDEN / "image/img0.png", "--router-sampling"]
+        drawn = [run(*base, "gumbel", "--seed", str(n)).stdout for n in (1, 1, 2, 3, 4)]
+        self.assertNotEqual(drawn[0], "")
+        self.assertEqual(drawn[0], drawn[1])
+        self.assertGreater(len(set(drawn)), 1)
+        self.assertEqual(run(*base, "top", "--seed", "1").stdout, run(*base, "top", "--seed", "2").stdout)
+        self.assert_refused(run(*base, "random"), 2, "--router-sampling")
+
     def test_conversation_on_stdin(self):
         base = ["chat", "--model", MODEL, "--vision-tower", TOWER, "--max_new_tokens", "4", "--stats"]
         result = run(*base, stdin=f"/image {GOLDEN}/image/img0.png\nWhat?\nAnd now?\n/clear\nAgain?\n")
@@ -80,6 +99,11 @@ class Cli(unittest.TestCase):
         self.assertEqual(result.stderr.count("more from the cache"), 3)
         self.assertIn("(0 more from the cache", result.stderr)
         self.assertNotIn("error", result.stderr)
+        helped = run(*base, stdin="/help\n/nonsense\n/quit\nHi\n")
+        self.assertEqual((helped.returncode, helped.stdout), (0, ""))
+        for command in ("/image FILE", "/clear", "/quit"):
+            self.assertIn(command, helped.stderr)
+        self.assertIn("error: /nonsense: unknown command (/help lists them)", helped.stderr)
         failed = run(*base, stdin="/image /nonexistent.png\nHi\n")
         self.assertEqual(failed.returncode, 0)
         self.assertIn("error: /nonexistent.png", failed.stderr)

@@ -69,6 +69,11 @@ class EvalCommands(unittest.TestCase):
         self.evaluate("second")
         self.assertEqual((self.folder / "first.jsonl").read_bytes(), (self.folder / "second.jsonl").read_bytes())
 
+    def test_drawn_second_experts_repeat_with_their_seed(self):
+        for name, seed in (("one", 1), ("again", 1)):
+            self.evaluate(name, "--router-sampling", "gumbel", "--seed", seed)
+        self.assertEqual((self.folder / "one.jsonl").read_bytes(), (self.folder / "again.jsonl").read_bytes())
+
     def test_limit_and_blank_images(self):
         result = self.evaluate("blank", "--blank-images", "--limit", "2")
         self.assertTrue(result["blank_images"])
@@ -103,6 +108,13 @@ class EvalCommands(unittest.TestCase):
         shares = [float(row["first_choice_share"]) for row in rows if row["tokens"] == "image"]
         for found, expected in zip(shares, layer["image"]["first_choice_share"]):
             self.assertAlmostEqual(found, expected, places=6)
+
+    def test_routing_of_another_number_of_experts(self):
+        out = self.folder / "routing_one"
+        self.on_questions("routing", "--image-folder", self.folder / "images", "--out", out, "--top-k-experts", "1")
+        self.assertEqual(json.loads((out / "routing.json").read_text())["top_k"], 1)
+        self.on_questions("routing", "--image-folder", self.folder / "images", "--out", out, "--top-k-experts", "9",
+                          code=2)
 
     def test_what_is_refused(self):
         images = ["--image-folder", self.folder / "images"]

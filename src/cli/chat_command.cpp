@@ -4,14 +4,13 @@
 
 #include <cstdio>
 #include <iostream>
-#include <limits>
 #include <memory>
 
 #include "base/error.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/model_options.hpp"
-#include "generate/engine.hpp"
+#include "generate/chat_session.hpp"
 
 namespace moellava {
 
@@ -28,81 +27,49 @@ struct ChatOptions {
   SamplingOptions sampling;
 };
 
-// Prints an answer as it grows, without the white space around it: that only separates it from its prompt.
-class AnswerPrinter {
- public:
-  void print(std::string_view part) {
-    constexpr const char* kSpace = " \t\r\n";
-    waiting_ += part;
-    const size_t last = waiting_.find_last_not_of(kSpace);
-    if (last == std::string::npos) return;
-    const size_t first = text_.empty() ? waiting_.find_first_not_of(kSpace) : 0;
-    const std::string ready = waiting_.substr(first, last + 1 - first);
-    std::cout << ready << std::flush;
-    text_ += ready;
-    waiting_.erase(0, last + 1);
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-  std::string waiting_;
-};
+constexpr const char* kHelp =
+    "/image FILE  show a picture; it stands before the words of the next question, or at its <image>\n"
+    "/clear       forget what was said and shown\n"
+    "/help        these lines\n"
+    "/quit        leave, as the end of the input does\n";
 
 class Chat {
  public:
   explicit Chat(const ChatOptions& options)
-      : options_(options), loaded_(options.model.load()), engine_(*loaded_.model, *loaded_.tokenizer) {
-    clear();
+      : options_(options),
+        loaded_(options.model.load()),
+        session_(*loaded_.model, *loaded_.tokenizer, settings_of(options, *loaded_.model)) {
     for (const std::string& image : options.images) add_image(image);
   }
 
-  // The picture stands before the words of the next turn, as in training.
   void add_image(const std::string& path) {
     const at::NoGradGuard no_grad;
-    if (!loaded_.model->sees())
+    const MoeLlava& model = *loaded_.model;
+    if (!model.sees())
       throw bad_data(options_.model.model, "this model sees no pictures",
                      {.hint = "give it a --vision-tower"});
-    features_.push_back(loaded_.model->encode_images(load_pixels(*loaded_.model, path, !options_.no_exif)));
-    ++waiting_images_;
+    session_.add_picture(model.encode_images(load_pixels(model, path, !options_.no_exif)));
   }
 
-  void clear() {
-    conversation_ = {};
-    conversation_.system = options_.system;
-    features_.clear();
-    waiting_images_ = 0;
-  }
+  void clear() { session_.clear(); }
 
-  // When something throws, the conversation is as it was before.
   void ask(const std::string& text) {
-    Turn turn{Role::User, {}};
-    for (int i = 0; i < waiting_images_; ++i) {
-      turn.parts.emplace_back(ImagePart{});
-      turn.parts.emplace_back(std::string("\n"));
-    }
-    turn.parts.emplace_back(text);
-    Conversation conversation = conversation_;
-    conversation.turns.push_back(std::move(turn));
-
-    GenerateRequest request;
-    request.ids = prompt_ids(*loaded_.model, *loaded_.tokenizer, conversation);
-    if (!features_.empty()) request.features = at::cat(features_, 0);
-    request.max_new_tokens = options_.max_new_tokens;
-    request.sampling = options_.sampling;
-    request.stop_ids = stop_ids(*loaded_.model, *loaded_.tokenizer);
-    request.stop = stop_texts(*loaded_.model, *loaded_.tokenizer);
-    AnswerPrinter printer;
     const GenerateResult answer =
-        engine_.generate(request, [&](std::string_view part) { printer.print(part); });
+        session_.ask(text, [](std::string_view part) { std::cout << part << std::flush; });
     std::cout << std::endl;
-    conversation.turns.push_back({Role::Assistant, {printer.text()}});
-    conversation_ = std::move(conversation);
-    waiting_images_ = 0;
     if (options_.stats) print_stats(answer);
   }
 
  private:
+  static ChatSettings settings_of(const ChatOptions& options, const MoeLlava& model) {
+    ChatSettings settings{.system = options.system,
+                          .max_new_tokens = options.max_new_tokens,
+                          .sampling = options.sampling,
+                          .moe = options.model.moe_run(model)};
+    settings.sampling.seed = options.model.seed;
+    return settings;
+  }
+
   static void print_stats(const GenerateResult& answer) {
     const auto prompt = static_cast<double>(answer.prompt_positions - answer.reused_positions);
     const auto written = static_cast<double>(answer.ids.size());
@@ -114,21 +81,22 @@ class Chat {
 
   const ChatOptions& options_;
   LoadedModel loaded_;
-  Engine engine_;
-  Conversation conversation_;
-  std::vector<at::Tensor> features_;  // each [1, N, W]
-  int waiting_images_ = 0;            // given, and not yet part of a turn
+  ChatSession session_;
 };
 
 // False at the end of the conversation.
 bool obey(Chat& chat, const std::string& line) {
   if (line.empty()) return true;
   if (line == "/quit") return false;
-  if (line == "/clear") {
+  if (line == "/help") {
+    std::fputs(kHelp, stderr);
+  } else if (line == "/clear") {
     chat.clear();
   } else if (line == "/image" || line.starts_with("/image ")) {
     if (line.size() <= 7) throw usage_error("/image", "needs a file");
     chat.add_image(line.substr(7));
+  } else if (line.starts_with('/') && line.find_first_of(" /", 1) == std::string::npos) {
+    throw usage_error(printable(line), "unknown command", {.hint = "/help lists them"});
   } else {
     chat.ask(line);
   }
@@ -137,7 +105,7 @@ bool obey(Chat& chat, const std::string& line) {
 
 void talk(Chat& chat) {
   const bool terminal = ::isatty(STDIN_FILENO) != 0;
-  if (terminal) std::fprintf(stderr, "Commands: /image FILE, /clear, /quit\n");
+  if (terminal) std::fputs("Ask something; /help lists the commands\n", stderr);
   std::string line;
   while ((terminal ? std::fputs("> ", stderr) : 0, std::getline(std::cin, line))) {
     // A picture that cannot be read or a question too long does not end the conversation.
@@ -172,10 +140,6 @@ void add_chat_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--top-k", options->sampling.top_k, "tokens to sample from (0: all)")
       ->check(number_from<int64_t>(0, 1 << 24))
-      ->group("Sampling")
-      ->capture_default_str();
-  command->add_option("--seed", options->sampling.seed, "of the sampling")
-      ->check(number_from<uint64_t>(0, std::numeric_limits<uint64_t>::max()))
       ->group("Sampling")
       ->capture_default_str();
   command->add_option("--max-new-tokens", options->max_new_tokens, "longest answer")

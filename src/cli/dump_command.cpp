@@ -12,7 +12,7 @@
 #include "cli/commands.hpp"
 #include "cli/model_options.hpp"
 #include "files/npy.hpp"
-#include "generate/engine.hpp"
+#include "generate/chat_session.hpp"
 
 namespace moellava {
 
@@ -76,20 +76,15 @@ std::vector<int32_t> raw_ids(const std::string& text, const Tokenizer& tokenizer
 std::vector<int32_t> requested_ids(const DumpOptions& options, const LoadedModel& loaded) {
   if (!options.ids.empty()) return read_ids(options.ids, loaded.model->config().decoder.vocab_size);
   if (options.raw) return raw_ids(options.prompt, *loaded.tokenizer);
-  // Pictures stand before the text unless it says where.
-  std::string text = options.prompt;
-  if (text.find("<image>") == std::string::npos) {
-    for (size_t i = 0; i < options.images.size(); ++i) text.insert(0, "<image>\n");
-  }
-  Conversation conversation;
-  conversation.turns.push_back({Role::User, split_image_markers(text)});
-  return prompt_ids(*loaded.model, *loaded.tokenizer, conversation);
+  return prompt_ids(*loaded.model, *loaded.tokenizer,
+                    {.turns = {user_turn(options.prompt, options.images.size())}, .system = ""});
 }
 
-MoeRun requested_run(const DumpOptions& options) {
-  MoeRun run;
+MoeRun requested_run(const DumpOptions& options, const MoeLlava& model) {
+  MoeRun run = options.model.moe_run(model);
   run.capacity_factor = options.capacity_factor;
   if (!options.router_noise.empty()) {
+    if (run.gumbel_seed) throw usage_error("--router-noise", "not together with --router-sampling gumbel");
     const NpyArray noise = read_npy(options.router_noise);
     run.router_noise = at::tensor(noise.values).view(noise.shape);
   }
@@ -141,13 +136,15 @@ void dump(const DumpOptions& options) {
     write_tensor(out / "projector.npy", model.project(request.features));
   }
   request.ids = requested_ids(options, loaded);
-  request.moe = requested_run(options);
+  request.moe = requested_run(options, model);
   const int64_t images = request.features.defined() ? request.features.size(0) : 0;
   const int64_t tokens_per_image = images > 0 ? request.features.size(1) : 0;
   check_noise(request.moe, model, static_cast<int64_t>(request.ids.size()) + images * (tokens_per_image - 1));
 
-  const ForwardResult result = forward_prompt(model, request.ids, request.features, request.moe);
+  std::vector<at::Tensor> hidden;
+  const ForwardResult result = forward_prompt(model, request.ids, request.features, request.moe, &hidden);
   write_file_atomic(out / "ids.json", Json(request.ids).dump() + "\n");
+  write_tensor(out / "hidden_states.npy", at::cat(hidden, 0));
   write_tensor(out / "logits.npy", result.logits);
   if (!result.routing.empty()) {
     write_tensor(out / "router_logits.npy",
@@ -202,8 +199,8 @@ void add_dump_command(CLI::App& app) {
   moe-llava dump --model DIR --image photo.jpg --prompt "What is this?" --greedy 16 --out dump
   moe-llava dump --model DIR --ids ids.json --capacity-factor 0.5 --out dump
 
-Files: ids.json, preprocessed.npy [M,3,S,S], vision.npy [M,N,W], projector.npy [M,N,H], logits.npy [T,V],
-router_logits.npy [L,T,E], top_idx.npy [L,T,k], combine.npy [L,T,E], slot.npy [L,T,E], greedy.json (with the id that ended it).)");
+Files: ids.json, preprocessed.npy [M,3,S,S], vision.npy [M,N,W], projector.npy [M,N,H],
+hidden_states.npy [layers+1,T,H] (before each layer, and after the last norm), logits.npy [T,V], router_logits.npy [L,T,E], top_idx.npy [L,T,k], combine.npy [L,T,E], slot.npy [L,T,E], greedy.json (with the id that ended it).)");
   command->callback([options, ids, prompt] {
     if (ids->count() + prompt->count() != 1) throw usage_error("dump", "needs one of --ids and --prompt");
     dump(*options);

@@ -50,11 +50,13 @@ void evaluate(const EvalFlags& flags) {
   std::vector<Question> questions = task.load(flags.questions);
   if (flags.limit > 0) questions.resize(std::min(questions.size(), static_cast<size_t>(flags.limit)));
   const LoadedModel loaded = flags.model.load();
+  RunOptions run = flags.run;
+  run.moe = flags.model.moe_run(*loaded.model);
   const ModelConfig& config = loaded.model->config();
 
   const auto start = std::chrono::steady_clock::now();
   const std::vector<std::string> answers =
-      answer_questions(*loaded.model, *loaded.tokenizer, task, questions, flags.run);
+      answer_questions(*loaded.model, *loaded.tokenizer, task, questions, run);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   const EvalResult result{.model = flags.model.model,

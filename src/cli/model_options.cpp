@@ -2,8 +2,11 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+#include <limits>
 #include <thread>
 
+#include "base/error.hpp"
 #include "cli/arguments.hpp"
 
 namespace moellava {
@@ -26,6 +29,21 @@ void ModelOptions::add_to(CLI::App& command) {
       ->check(number_from<int64_t>(0, 1024))
       ->group("Performance")
       ->capture_default_str();
+  command
+      .add_option("--router-sampling", router_sampling,
+                  "second expert of a token: top (the second best) or gumbel (drawn, as in the original)")
+      ->check(CLI::IsMember({"top", "gumbel"}))
+      ->group("Routers")
+      ->capture_default_str();
+  command
+      .add_option("--top-k-experts", top_k_experts, "experts of a token instead of the model's own number")
+      ->check(number_from<int64_t>(1, 1 << 10))
+      ->type_name("K")
+      ->group("Routers");
+  command.add_option("--seed", seed, "of everything that is drawn")
+      ->check(number_from<uint64_t>(0, std::numeric_limits<uint64_t>::max()))
+      ->group("Sampling")
+      ->capture_default_str();
 }
 
 LoadedModel ModelOptions::load() const {
@@ -36,6 +54,26 @@ LoadedModel ModelOptions::load() const {
   options.conversation = conversation;
   options.memory = WeightMemory::AsStored;
   return load_model(model, options);
+}
+
+MoeRun ModelOptions::moe_run(const MoeLlava& loaded) const {
+  const MoeConfig& moe = loaded.config().moe;
+  const bool gumbel = router_sampling == "gumbel";
+  if (!moe.enabled() && (gumbel || top_k_experts)) {
+    throw usage_error(gumbel ? "--router-sampling" : "--top-k-experts", "a dense model has no routers");
+  }
+  MoeRun run;
+  if (gumbel) run.gumbel_seed = seed;
+  if (top_k_experts) {
+    const int64_t fewest = *std::min_element(moe.experts.begin(), moe.experts.end());
+    if (*top_k_experts > fewest) {
+      throw usage_error(
+          "--top-k-experts", "more than there are experts",
+          {.found = std::to_string(*top_k_experts), .expected = "1 to " + std::to_string(fewest)});
+    }
+    run.top_k = top_k_experts;
+  }
+  return run;
 }
 
 }  // namespace moellava

@@ -28,15 +28,17 @@ struct RoutingFlags {
 };
 
 RoutingTrace trace_prompts(const LoadedModel& loaded, const std::vector<Question>& questions,
-                           const std::string& image_folder) {
-  RoutingTrace trace(loaded.model->config().moe);
+                           const std::string& image_folder, const MoeRun& run) {
+  MoeConfig moe = loaded.model->config().moe;
+  moe.top_k = run.top_k.value_or(moe.top_k);
+  RoutingTrace trace(moe);
   QuestionPictures pictures(*loaded.model, image_folder, /*blank=*/false);
   Progress progress("routing", static_cast<int64_t>(questions.size()));
   for (size_t i : picture_order(questions)) {
     const at::Tensor features = pictures.features(questions[i]);
     const std::vector<int32_t> ids =
         question_ids(*loaded.model, *loaded.tokenizer, questions[i].text, features.defined());
-    const ForwardResult pass = forward_prompt(*loaded.model, ids, features);
+    const ForwardResult pass = forward_prompt(*loaded.model, ids, features, run);
     trace.add(pass.routing, pass.is_image);
     progress.update(trace.passes());
   }
@@ -58,8 +60,9 @@ void show_routing(const RoutingFlags& flags) {
   if (!loaded.model->config().moe.enabled())
     throw usage_error(flags.model.model, "a dense model, it has no routers");
 
+  const MoeRun run = flags.model.moe_run(*loaded.model);
   const RoutingStatistics statistics =
-      routing_statistics(trace_prompts(loaded, questions, flags.image_folder));
+      routing_statistics(trace_prompts(loaded, questions, flags.image_folder, run));
   const fs::path out(flags.out);
   write_file_atomic(out / "load.svg", load_plot(statistics));
   write_file_atomic(out / "load.csv", routing_csv(statistics));

@@ -25,8 +25,8 @@ std::vector<std::string> answer_questions(const MoeLlava& model, const Tokenizer
   GenerateRequest request;
   request.max_new_tokens = options.max_new_tokens;
   request.stop_ids = stop_ids(model, tokenizer);
-  if (const auto stop = conversation_style(model.config().conversation).stop; !stop.empty())
-    request.stop = {std::string(stop)};
+  request.stop = stop_texts(model, tokenizer);
+  request.moe = options.moe;
 
   std::vector<std::string> answers(questions.size());
   Progress progress(options.blank_images ? "asking, blanked" : "asking",

@@ -15,6 +15,7 @@ struct RunOptions {
   std::filesystem::path image_folder;
   bool blank_images = false;  // every picture replaced by a plain one: what is known without seeing
   int64_t max_new_tokens = 12;
+  MoeRun moe = {};
 };
 
 // The answers, greedy, in the order of the questions; questions about one picture are asked in a row, so that
