@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "cli/arguments.hpp"
+#include "text/conversation.hpp"
 
 namespace moellava {
 
@@ -19,11 +20,10 @@ void ModelOptions::add_to(CLI::App& command) {
       .add_option("--vision-tower", vision_tower,
                   "CLIP or SigLIP folder, or EfficientNet .pth, to use instead of the model's own")
       ->group("Model");
-  command
-      .add_option(
-          "--conv", conversation,
-          "conversation style instead of the model's own: chatml, v1, mistral, minicpm, openchat, phi, "
-          "qwen, stablelm")
+  std::string styles;
+  for (const std::string_view name : conversation_style_names())
+    styles += (styles.empty() ? "" : ", ") + std::string(name);
+  command.add_option("--conv", conversation, "conversation style instead of the model's own: " + styles)
       ->group("Model");
   command.add_option("--threads", threads, "threads (0: one for each core)")
       ->check(number_from<int64_t>(0, 1024))

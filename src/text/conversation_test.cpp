@@ -40,7 +40,8 @@ Conversation two_turns(bool answered) {
 // the end of an answer directly before the next "USER".
 TEST(Conversation, EveryStyleIsWrittenAsInTheOriginal) {
   const std::map<std::string, std::string> ends = {
-      {"phi", "<|endoftext|>"}, {"qwen", "<|endoftext|>"}, {"stablelm", "<|endoftext|>"}, {"v1", "</s>"}};
+      {"phi", "<|endoftext|>"}, {"qwen", "<|endoftext|>"}, {"stablelm", "<|endoftext|>"},  {"v1", "</s>"},
+      {"mistral", "</s>"},      {"minicpm", "</s>"},       {"openchat", "<|end_of_turn|>"}};
   for (const auto& [name, end] : ends) {
     SCOPED_TRACE(name);
     const ConversationStyle& style = conversation_style(name);
