@@ -30,6 +30,10 @@ void ModelOptions::add_to(CLI::App& command) {
       ->group("Performance")
       ->capture_default_str();
   command
+      .add_flag("--bf16", bf16,
+                "multiply large matrices in bfloat16 where the processor can: faster prompts, less exact")
+      ->group("Performance");
+  command
       .add_option("--router-sampling", router_sampling,
                   "second expert of a token: top (the second best) or gumbel (drawn, as in the original)")
       ->check(CLI::IsMember({"top", "gumbel"}))
@@ -53,6 +57,7 @@ LoadedModel ModelOptions::load() const {
   options.vision_tower = vision_tower;
   options.conversation = conversation;
   options.memory = WeightMemory::AsStored;
+  options.bfloat16_products = bf16;
   return load_model(model, options);
 }
 

@@ -14,6 +14,7 @@ struct ModelOptions {
   std::string vision_tower;
   std::string conversation;
   int64_t threads = 0;  // 0: one for each core
+  bool bf16 = false;
   std::string router_sampling = "top";
   std::optional<int64_t> top_k_experts;
   uint64_t seed = 0;

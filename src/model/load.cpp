@@ -48,13 +48,14 @@ void initialise_new(MoeLlava& model, const std::function<bool(const std::string&
 LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
   const Sources sources = open_sources(path, options);
   const std::vector<SourceJoin> joins = joins_of(sources);
-  LoadedModel loaded{outline_of(sources.config), sources.open_tokenizer()};
+  LoadedModel loaded{.model = outline_of(sources.config), .tokenizer = sources.open_tokenizer()};
   require_fitting(*loaded.model, joins);
   initialise_new(
       *loaded.model, [&](const std::string& name) { return sources.is_new(name); }, options.seed);
   for (const SourceJoin& source : joins) {
     fill_parameters(*loaded.model, *source.file, source.join, options.memory);
   }
+  if (options.bfloat16_products) loaded.products = std::make_shared<const Bfloat16Products>(true);
   return loaded;
 }
 

@@ -9,11 +9,13 @@
 
 #include "model/moe_llava.hpp"
 #include "model/weights.hpp"
+#include "nn/precision.hpp"
 #include "text/tokenizer.hpp"
 
 namespace moellava {
 
 struct LoadedModel {
+  std::shared_ptr<const Bfloat16Products> products = {};  // on as long as the model lives, where asked for
   std::unique_ptr<MoeLlava> model;
   std::unique_ptr<Tokenizer> tokenizer;
 };
@@ -28,6 +30,7 @@ struct LoadOptions {
   std::string conversation = {};  // style, "" for what the files say
   uint64_t seed = 42;             // of a new projector and new routers
   WeightMemory memory = WeightMemory::Float32;
+  bool bfloat16_products = false;  // of large matrices, where the processor has them: faster, less exact
 };
 
 // `path`: a checkpoint folder in the published layout, or a .gguf file (text only, family llama).

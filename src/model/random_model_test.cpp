@@ -51,8 +51,8 @@ TEST(RandomModel, StoredWeightsComputeTheSame) {
     const at::Tensor expected = logits(copied, count);
     return ((logits(stored, count) - expected).abs().max() / expected.abs().max()).item<double>();
   };
-  EXPECT_LE(error(4), 1e-5);   // few rows: exact
-  EXPECT_LE(error(40), 1e-2);  // many rows: x may be rounded to bfloat16
+  EXPECT_LE(error(4), 1e-5);
+  EXPECT_LE(error(40), 1e-5);
 }
 
 TEST(RandomModel, TheSameSeedGivesTheSameBytes) {

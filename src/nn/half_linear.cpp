@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "kernels/half_matmul.hpp"
-#include "nn/precision.hpp"
 
 namespace moellava {
 
@@ -47,8 +46,7 @@ void multiply_panels(const at::Tensor& rows, const HalfMatrix& weights, at::Tens
       widen_half(weights.values + (first + begin) * weights.inputs, weights.format,
                  (end - begin) * weights.inputs, widened + begin * weights.inputs);
     });
-    at::Tensor part = y.narrow(1, first, count);
-    at::mm_out(part, rows, panel.narrow(0, 0, count).t());
+    y.narrow(1, first, count).copy_(at::linear(rows, panel.narrow(0, 0, count)));
   }
 }
 
@@ -60,12 +58,8 @@ at::Tensor half_linear(const at::Tensor& x, const at::Tensor& weight) {
   at::DimVector shape(x.sizes().begin(), x.sizes().end());
   shape.back() = weights.outputs;
   const at::Tensor rows = x.reshape({-1, weights.inputs}).contiguous();  // [T, K]
-  const bool many = rows.size(0) > kFewRows;
-  if (many && weights.format == Half::Bfloat16 && has_bfloat16_products()) {
-    return at::linear(rows.to(at::kBFloat16), weight).to(at::kFloat).view(shape);
-  }
   at::Tensor y = at::empty({rows.size(0), weights.outputs}, rows.options());
-  many ? multiply_panels(rows, weights, y) : multiply_few_rows(rows, weights, y);
+  rows.size(0) > kFewRows ? multiply_panels(rows, weights, y) : multiply_few_rows(rows, weights, y);
   return y.view(shape);
 }
 
