@@ -62,9 +62,11 @@ MappedFile::MappedFile(const fs::path& path) : path_(path) {
   void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (mapped == MAP_FAILED) throw io_error(path.string(), "cannot map", errno);
   data_ = static_cast<const std::byte*>(mapped);
+  watch_.emplace(bytes(), path_.string());
 }
 
 MappedFile::~MappedFile() {
+  watch_.reset();
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 

@@ -6,14 +6,17 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "base/changed_file.hpp"
+
 namespace moellava {
 
 // A whole regular file mapped read-only. Throws Io when it cannot be opened, BadData when it is no regular
-// file.
+// file. Reading on after somebody has cut the file short ends the program (base/changed_file.hpp).
 class MappedFile {
  public:
   explicit MappedFile(const std::filesystem::path& path);
@@ -28,6 +31,7 @@ class MappedFile {
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  std::optional<MappingWatch> watch_;
 };
 
 // The file's content; throws Limit when it is larger than `limit` bytes.

@@ -1,7 +1,7 @@
 #include "base/json.hpp"
 
 #include <cmath>
-#include <set>
+#include <map>
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
@@ -24,6 +24,22 @@ std::string line_and_column(std::string_view text, size_t offset) {
   return "line " + std::to_string(line) + " col " + std::to_string(column);
 }
 
+// Where the key with this number begins, counted from 0 over the whole text, which is valid JSON up to there.
+size_t key_offset(std::string_view text, size_t number) {
+  size_t keys = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '"') continue;
+    const size_t begin = i;
+    for (++i; i < text.size() && text[i] != '"'; ++i) {
+      if (text[i] == '\\') ++i;
+    }
+    // A string before a colon is a key.
+    const size_t next = text.find_first_not_of(" \t\r\n", i + 1);
+    if (next != std::string_view::npos && text[next] == ':' && keys++ == number) return begin;
+  }
+  return text.size();
+}
+
 // Builds the document through nlohmann's SAX interface, which lets us refuse depth and duplicate keys early.
 class Builder : public nlohmann::json_sax<Json> {
  public:
@@ -44,9 +60,14 @@ class Builder : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& name) override {
-    if (!keys_.back().insert(name).second) {
-      throw bad_data(where_, "duplicate key", {.found = "\"" + printable(name) + "\" twice in one object"});
+    const auto [first, fresh] = keys_.back().try_emplace(name, key_count_);
+    if (!fresh) {
+      throw bad_data(where_, "duplicate key",
+                     {.found = "\"" + printable(name) + "\" twice in one object",
+                      .at = line_and_column(text_, key_offset(text_, first->second)) + " and " +
+                            line_and_column(text_, key_offset(text_, key_count_))});
     }
+    ++key_count_;
     key_ = name;
     return true;
   }
@@ -96,7 +117,8 @@ class Builder : public nlohmann::json_sax<Json> {
   int max_depth_;
   Json root_;
   std::vector<Json*> stack_;  // open containers; a parent does not grow while its child is open
-  std::vector<std::set<std::string>> keys_;
+  std::vector<std::map<std::string, size_t>> keys_;  // of the open objects, by number over the whole text
+  size_t key_count_ = 0;
   std::string key_;
 };
 

@@ -65,8 +65,10 @@ TEST(ParseJson, RefusesBadText) {
       {"lone surrogate", "[\"\\ud800\"]", "not valid JSON"},
       {"control byte in a string", "[\"a\nb\"]", "not valid JSON"},
       {"single quotes", "{'a':1}", "not valid JSON"},
-      {"duplicate key", R"({"hidden_size":1,"hidden_size":2})", "duplicate key: found \"hidden_size\" twice"},
-      {"duplicate key inside", R"([{"a":{"b":1,"c":2,"b":3}}])", "duplicate key: found \"b\""},
+      {"duplicate key", R"({"hidden_size":1,"hidden_size":2})",
+       "duplicate key: found \"hidden_size\" twice in one object at line 1 col 2 and line 1 col 18"},
+      {"duplicate key inside", "[{\"b\\\"\": \"b\", \"a\": {\"b\" : 1,\n \"c\": \":\",\n \"b\": 3}}]",
+       "found \"b\" twice in one object at line 1 col 21 and line 3 col 2"},
       {"100 k levels", std::string(100'000, '['), "nested too deeply: expected at most 64 levels"},
       {"100 k objects", repeated("{\"a\":", 100'000), "nested too deeply"},
   };

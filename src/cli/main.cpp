@@ -7,6 +7,7 @@
 #include <iostream>
 #include <new>
 
+#include "base/changed_file.hpp"
 #include "base/error.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
@@ -75,6 +76,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   // A reader that closes early (head -1) ends the program quietly.
   std::signal(SIGPIPE, SIG_DFL);
+  moellava::report_changed_files();
   try {
     return run(argc, argv);
   } catch (const moellava::Error& error) {
