@@ -13,6 +13,10 @@ namespace moellava {
 
 namespace {
 
+// U+11A7, one before the first trailing consonant of Hangul. It composes with nothing, but utf8proc 2.6 drops
+// it behind a syllable, so it is kept away from there.
+constexpr std::string_view kHangulFiller = "\xe1\x86\xa7";
+
 // `text` is valid UTF-8.
 void append_nfc(std::string& out, std::string_view text) {
   if (text.empty()) return;
@@ -35,13 +39,15 @@ std::string to_nfc(std::string_view text) {
   size_t begin = 0;
   for (size_t end = 0; end < text.size();) {
     const size_t length = utf8_length(text.substr(end, 4));
-    if (length > 0) {
+    const bool filler = text.substr(end).starts_with(kHangulFiller);
+    if (length > 0 && !filler) {
       end += length;
       continue;
     }
     append_nfc(out, text.substr(begin, end - begin));
-    out += text[end];
-    begin = ++end;
+    begin = end + std::max<size_t>(length, 1);
+    out += text.substr(end, begin - end);
+    end = begin;
   }
   append_nfc(out, text.substr(begin));
   return out;

@@ -14,6 +14,15 @@ TEST(Normalise, ComposesAndOrders) {
   EXPECT_EQ(to_nfc("\xe0\xa5\x98"), "\xe0\xa4\x95\xe0\xa4\xbc");  // excluded from composition
 }
 
+TEST(Normalise, TheCharacterBeforeHangulsTrailingConsonantsStays) {
+  const std::string syllable = "\xea\xb0\x80";                              // GA
+  EXPECT_EQ(to_nfc(syllable + "\xe1\x86\xa8"), "\xea\xb0\x81");             // with KIYEOK: GAG
+  EXPECT_EQ(to_nfc(syllable + "\xe1\x86\xa7"), syllable + "\xe1\x86\xa7");  // with what stands before it
+  EXPECT_EQ(to_nfc("e\xcc\x81\xe1\x86\xa7"
+                   "e\xcc\x81"),
+            "\xc3\xa9\xe1\x86\xa7\xc3\xa9");
+}
+
 TEST(Normalise, OtherBytesStay) {
   EXPECT_EQ(to_nfc(""), "");
   EXPECT_EQ(to_nfc("plain"), "plain");
