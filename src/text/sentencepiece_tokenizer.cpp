@@ -2,6 +2,8 @@
 
 #include <sentencepiece_processor.h>
 
+#include <cmath>
+
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "text/table_tokenizer.hpp"
@@ -117,6 +119,12 @@ std::unique_ptr<sentencepiece::SentencePieceProcessor> load_processor(std::strin
   const sentencepiece::util::Status status = processor->LoadFromSerializedProto(model);
   if (!status.ok())
     throw bad_data(where, "not a SentencePiece model", {.found = printable(status.ToString())});
+  // Merges are ordered by score, and nothing has an order with what is not a number.
+  for (int id = 0; id < processor->GetPieceSize(); ++id) {
+    if (!std::isfinite(processor->GetScore(id)))
+      throw bad_data(where, "score is not finite",
+                     {.found = std::to_string(processor->GetScore(id)), .at = "id " + std::to_string(id)});
+  }
   return processor;
 }
 

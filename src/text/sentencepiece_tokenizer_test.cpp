@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
@@ -79,6 +80,55 @@ TEST(SentencePiece, OtherBytesAreRefused) {
                 std::string::npos);
     }
   }
+}
+
+std::string golden_model() {
+  return read_file(kFolder / "tokenizer.model", 1 << 20);
+}
+
+TEST(SentencePiece, CutModelsAreRefusedOrWhole) {
+  const std::string whole = golden_model();
+  for (size_t size = 0; size < whole.size(); size += 37) {
+    try {
+      parse_sentencepiece(whole.substr(0, size), "tokenizer.model");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::BadData) << size;
+    }
+  }
+  // A piece that claims to be 2^32 - 1 bytes long.
+  EXPECT_THROW(parse_sentencepiece(whole + "\x0a\xff\xff\xff\xff\x0f" + "x", "m"), Error);
+  // A field that nobody knows: number 1000, a varint.
+  EXPECT_EQ(parse_sentencepiece(whole + std::string("\xc0\x3e\x01", 3), "m")->size(),
+            parse_sentencepiece(whole, "m")->size());
+}
+
+TEST(SentencePiece, ScoresMustBeNumbers) {
+  std::string model = golden_model();
+  // Field 2 of the fourth piece, behind <unk>, <s> and </s>: a float after its tag 0x15.
+  const size_t at = model.find("<0x00>");
+  ASSERT_NE(at, std::string::npos);
+  ASSERT_EQ(model[at + 6], '\x15');
+  model.replace(at + 7, 4, std::string("\x00\x00\xc0\x7f", 4));
+  try {
+    parse_sentencepiece(model, "tokenizer.model");
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("score is not finite: found nan at id 3"), std::string::npos)
+        << error.what();
+  }
+}
+
+TEST(SentencePiece, TimeIsLinearInLongTexts) {
+  const auto tokenizer = open_sentencepiece(kFolder);
+  const auto ticks = [&](size_t bytes, char letter) {
+    const std::string text(bytes, letter);
+    const std::clock_t start = std::clock();  // of this process, however busy the machine is
+    EXPECT_FALSE(tokenizer->encode_text(text).empty());
+    return std::clock() - start;
+  };
+  ticks(1 << 14, 'a');
+  for (const char letter : {'a', ' '})
+    EXPECT_LT(ticks(1 << 18, letter), 100 * ticks(1 << 14, letter)) << letter;
 }
 
 }  // namespace
