@@ -59,6 +59,11 @@ class Cli(unittest.TestCase):
         self.assertEqual(run("tokenize", "--model", MODEL, "--decode", stdin=json.dumps(ids)).stdout, text)
         plain = json.loads(run("tokenize", "--model", MODEL, "--no-special", stdin=text).stdout)
         self.assertGreater(len(plain), len(ids))
+        many = run("tokenize", "--model", MODEL, "--jsonl", stdin=json.dumps(text) + '\n""\n"a\\nb"\n').stdout
+        self.assertEqual([json.loads(line) for line in many.splitlines()][:2], [ids, []])
+        back = run("tokenize", "--model", MODEL, "--jsonl", "--decode", stdin=many).stdout
+        self.assertEqual([json.loads(line) for line in back.splitlines()], [text, "", "a\nb"])
+        self.assert_refused(run("tokenize", "--model", MODEL, "--jsonl", stdin="5\n"), 3, "not a JSON string")
         self.assert_refused(run("tokenize", "--model", MODEL, "--decode", stdin="[1, 999999]"), 3, "999999")
         self.assert_refused(run("tokenize", "--model", MODEL, "--decode", stdin="[1,"), 3, "not valid JSON")
 
