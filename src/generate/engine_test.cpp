@@ -230,6 +230,22 @@ TEST_P(EngineTest, StopsAtItsIdsItsLengthAndItsContext) {
   EXPECT_THROW(engine.generate(request({})), Error);
 }
 
+TEST_P(EngineTest, PaddedRowsOfTheVocabularyAreNeverChosen) {
+  // Two opposite rows beyond the tokenizer: one of them is the largest by far.
+  model_.visit([&](const std::string& name, at::Tensor& tensor) {
+    if (name != "lm_head.weight") return;
+    const at::Tensor huge = 1000 * random_tensor({tensor.size(1)}, 93);
+    tensor[tokenizer_->size()].copy_(huge);
+    tensor[tokenizer_->size() + 1].copy_(-huge);
+  });
+  GenerateRequest r = request({5, 6, 7}, 12);
+  EXPECT_GE(forward_prompt(model_, r.ids, {}).logits[-1].argmax().item<int64_t>(), tokenizer_->size());
+  for (const double temperature : {0.0, 2.0}) {
+    r.sampling = {.temperature = temperature};
+    for (const int32_t id : Engine(model_, *tokenizer_).generate(r).ids) EXPECT_LT(id, tokenizer_->size());
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(DenseAndSparse, EngineTest, ::testing::Bool());
 
 }  // namespace
