@@ -138,8 +138,8 @@ void dump(const DumpOptions& options) {
   request.ids = requested_ids(options, loaded);
   request.moe = requested_run(options, model);
   const int64_t images = request.features.defined() ? request.features.size(0) : 0;
-  const int64_t tokens_per_image = images > 0 ? request.features.size(1) : 0;
-  check_noise(request.moe, model, static_cast<int64_t>(request.ids.size()) + images * (tokens_per_image - 1));
+  check_noise(request.moe, model,
+              static_cast<int64_t>(request.ids.size()) + images * (image_tokens(model.config()) - 1));
 
   std::vector<at::Tensor> hidden;
   const ForwardResult result = forward_prompt(model, request.ids, request.features, request.moe, &hidden);

@@ -7,7 +7,7 @@ namespace moellava {
 MoeLlava::MoeLlava(const ModelConfig& config) : config_(config), decoder_(config.decoder, config.moe) {
   if (config.vision) {
     tower_.emplace(*config.vision);
-    projector_ = Projector(config.projector, config.vision->hidden_size, config.decoder.hidden_size);
+    projector_ = Projector(config.projector, *config.vision, config.decoder.hidden_size);
   }
 }
 

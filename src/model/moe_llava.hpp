@@ -20,7 +20,8 @@ class MoeLlava {
 
   // Pictures' features before the projector: [M, 3, S, S] -> [M, N, mm_hidden_size].
   at::Tensor encode_images(const at::Tensor& pixels) const;
-  // Features to the decoder's width: [M, N, mm_hidden_size] -> [M, N, H]. Differentiable in the projector.
+  // Features to the decoder's width: [M, N, mm_hidden_size] -> [M, image_tokens(config()), H]. Differentiable
+  // in the projector.
   at::Tensor project(const at::Tensor& features) const { return projector_(features); }
 
   Decoder& decoder() { return decoder_; }

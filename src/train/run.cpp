@@ -81,8 +81,7 @@ Dataset read_data(const TrainSettings& settings, const LoadedModel& loaded) {
 
 BatchPlan make_plan(const TrainSettings& settings, const Dataset& dataset, const ModelConfig& config) {
   std::vector<int64_t> lengths;
-  const int64_t tokens = config.vision ? config.vision->tokens() : 1;
-  for (const Sample& sample : dataset.samples) lengths.push_back(sample_length(sample, tokens));
+  for (const Sample& sample : dataset.samples) lengths.push_back(sample_length(sample, image_tokens(config)));
   return {settings.seed, std::move(lengths), settings.per_device_train_batch_size,
           settings.gradient_accumulation_steps};
 }
