@@ -8,6 +8,7 @@
 #include "base/string_printf.hpp"
 #include "cli/commands.hpp"
 #include "model/inspection.hpp"
+#include "model/projector.hpp"
 
 namespace moellava {
 
@@ -16,6 +17,7 @@ namespace {
 struct InspectFlags {
   std::string model;
   std::string vision_tower;
+  std::string mm_projector;
   bool json = false;
   bool check = false;
 };
@@ -65,7 +67,7 @@ Json inspection_json(const Inspection& inspection) {
     json["vision"] = {{"name", vision.name},
                       {"kind", tower_kind(vision)},
                       {"image_size", vision.image_size},
-                      {"tokens", vision.tokens()},
+                      {"tokens", image_tokens(config)},
                       {"hidden_size", vision.hidden_size}};
     json["projector"] = config.projector;
   }
@@ -103,7 +105,8 @@ void print_config(const ModelConfig& config) {
   const VisionConfig& vision = *config.vision;
   std::cout << "vision      " << printable(vision.name) << " (" << tower_kind(vision) << "), "
             << vision.image_size << " px, " << vision.tokens() << " tokens of " << vision.hidden_size << "\n"
-            << "projector   " << config.projector << "\n";
+            << "projector   " << config.projector << ", " << image_tokens(config) << " tokens of "
+            << config.decoder.hidden_size << "\n";
 }
 
 void print_inspection(const Inspection& inspection) {
@@ -126,7 +129,8 @@ void print_inspection(const Inspection& inspection) {
 
 void inspect(const InspectFlags& flags) {
   const Inspection inspection =
-      inspect_model(flags.model, {.vision_tower = flags.vision_tower}, /*read_values=*/flags.check);
+      inspect_model(flags.model, {.vision_tower = flags.vision_tower, .mm_projector = flags.mm_projector},
+                    /*read_values=*/flags.check);
   if (flags.json) {
     std::cout << inspection_json(inspection).dump(1) << "\n";
   } else {
@@ -146,6 +150,8 @@ void add_inspect_command(CLI::App& app) {
   command->add_option("model", flags->model, "model folder or .gguf file")->required()->type_name("DIR|FILE");
   command->add_option("--vision-tower", flags->vision_tower, "the tower's own folder or file")
       ->type_name("PATH");
+  command->add_option("--mm-projector", flags->mm_projector, "the projector's own mm_projector.bin")
+      ->type_name("FILE");
   command->add_flag("--json", flags->json, "for programs");
   command->add_flag("--check", flags->check, "read every tensor and look for values that are not finite");
   command->footer(R"(Examples:

@@ -20,6 +20,11 @@ void ModelOptions::add_to(CLI::App& command) {
       .add_option("--vision-tower", vision_tower,
                   "CLIP or SigLIP folder, or EfficientNet .pth, to use instead of the model's own")
       ->group("Model");
+  command
+      .add_option("--mm-projector", mm_projector,
+                  "mm_projector.bin to use instead of the model's own projector")
+      ->type_name("FILE")
+      ->group("Model");
   std::string styles;
   for (const std::string_view name : conversation_style_names())
     styles += (styles.empty() ? "" : ", ") + std::string(name);
@@ -55,6 +60,7 @@ LoadedModel ModelOptions::load() const {
   at::set_num_threads(static_cast<int>(threads > 0 ? threads : cores));
   LoadOptions options;
   options.vision_tower = vision_tower;
+  options.mm_projector = mm_projector;
   options.conversation = conversation;
   options.memory = WeightMemory::AsStored;
   options.bfloat16_products = bf16;

@@ -12,6 +12,7 @@ namespace moellava {
 struct ModelOptions {
   std::string model;
   std::string vision_tower;
+  std::string mm_projector;
   std::string conversation;
   int64_t threads = 0;  // 0: one for each core
   bool bf16 = false;

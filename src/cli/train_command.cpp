@@ -148,6 +148,11 @@ void add_model_and_data_flags(TrainFlags& flags) {
             [](TrainSettings& s, TrainFlags::Text value) { s.vision_tower = value; })
       ->type_name("PATH");
   flags
+      .text("--pretrain_mm_mlp_adapter",
+            "mm_projector.bin to start from instead of the model's own projector",
+            [](TrainSettings& s, TrainFlags::Text value) { s.pretrain_mm_mlp_adapter = value; })
+      ->type_name("FILE");
+  flags
       .list("--data_path", "one or more LLaVA JSON files",
             [](TrainSettings& s, const std::vector<std::string>& values) {
               s.data_path.assign(values.begin(), values.end());

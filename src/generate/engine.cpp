@@ -102,7 +102,7 @@ int64_t Engine::reusable_positions(const GenerateRequest& request, int64_t promp
   const int64_t images = std::count(begin, end, kImageTokenId);
   if (images > 0 && !request.features.narrow(0, 0, images).equal(last_.features.narrow(0, 0, images)))
     return 0;
-  return positions_of(begin, end, request.features.defined() ? request.features.size(1) : 0);
+  return positions_of(begin, end, image_tokens(model_.config()));
 }
 
 void Engine::reserve(int64_t positions, int64_t kept) {
@@ -213,7 +213,9 @@ std::vector<int32_t> prompt_ids(const MoeLlava& model, const Tokenizer& tokenize
 
 std::vector<int32_t> stop_ids(const MoeLlava& model, const Tokenizer& tokenizer) {
   const auto id = tokenizer.id_of(conversation_style(model.config().conversation).stop);
-  return id ? std::vector<int32_t>{*id} : std::vector<int32_t>{};
+  std::vector<int32_t> ids(model.config().stop_ids.begin(), model.config().stop_ids.end());
+  if (id) ids.push_back(*id);
+  return ids;
 }
 
 std::vector<std::string> stop_texts(const MoeLlava& model, const Tokenizer& tokenizer) {

@@ -77,7 +77,8 @@ ForwardResult forward_prompt(const MoeLlava& model, const std::vector<int32_t>& 
 // The prompt of a conversation in the style of the model.
 std::vector<int32_t> prompt_ids(const MoeLlava& model, const Tokenizer& tokenizer,
                                 const Conversation& conversation);
-// What ends an answer in the model's style: an id, or a text where that is not one id of the tokenizer.
+// What ends an answer: the ids that the model's files name, and the mark of its style as an id, or as a text
+// where that is not one id of the tokenizer.
 std::vector<int32_t> stop_ids(const MoeLlava& model, const Tokenizer& tokenizer);
 std::vector<std::string> stop_texts(const MoeLlava& model, const Tokenizer& tokenizer);
 

@@ -100,6 +100,7 @@ struct ModelConfig {
   PreprocessConfig preprocess;
   std::string conversation = "v1";  // style name of text/conversation
   std::optional<int64_t> bos_id, eos_id, pad_id;
+  std::vector<int64_t> stop_ids;  // that end an answer, besides the tokenizer's end of text
 };
 
 // config.json of a CLIP or SigLIP vision transformer, or the vision_config of a larger file; model_type tells

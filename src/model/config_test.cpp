@@ -63,6 +63,10 @@ TEST(ModelConfig, FamiliesNameTheirTensors) {
   EXPECT_EQ(kQwen.file_name("model.layers.7.self_attn.k_proj.bias"), "transformer.h.7.attn.c_attn.bias");
   EXPECT_EQ(kQwen.file_name("model.layers.7.mlp.gate_proj.weight"), "transformer.h.7.mlp.w2.weight");
   EXPECT_EQ(kStableLm.file_name("model.norm.bias"), "model.norm.bias");
+  // A tower keeps the names of its layers.
+  EXPECT_EQ(
+      kQwen.file_name("model.image_tower.image_tower.vision_model.encoder.layers.0.self_attn.q_proj.bias"),
+      "transformer.image_tower.image_tower.vision_model.encoder.layers.0.self_attn.q_proj.bias");
 }
 
 // Every family's config survives writing and reading.
@@ -153,6 +157,72 @@ TEST(ModelConfig, MiniCpmScalesWordsOnlyWhereItsTrainingDid) {
   EXPECT_THROW(read_as("minicpm", {{"scale_depth", 0}}), Error);
 }
 
+TEST(ModelConfig, UnknownFieldsAreIgnored) {
+  std::string text = kLlamaConfig;
+  text.insert(1, R"("auto_map": {"AutoModel": "evil.py--Model"}, "trust_remote_code": true, "xyz": [1],)");
+  EXPECT_EQ(read_text(text).decoder.vocab_size, 100);
+}
+
+TEST(ModelConfig, SeveralIdsMayEndAText) {
+  std::string text = kLlamaConfig;
+  text.replace(text.find("\"eos_token_id\": 2"), 17, "\"eos_token_id\": [2, 7]");
+  const ModelConfig config = read_text(text);
+  EXPECT_EQ(config.eos_id, 2);
+  EXPECT_EQ(config.stop_ids, (std::vector<int64_t>{2, 7}));
+}
+
+TEST(ModelConfig, GenerationConfigNamesWhatEndsATextAndFillsInTheRest) {
+  const fs::path folder =
+      fs::path(::testing::TempDir()) / ("generation_config_test_" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  std::string text = kLlamaConfig;
+  text.insert(1, R"("pad_token_id": 5,)");
+  std::ofstream(folder / "config.json") << text;
+  std::ofstream(folder / "generation_config.json")
+      << R"({"eos_token_id": [3, 4], "bos_token_id": 1, "pad_token_id": 6})";
+  const ModelConfig config = read_model_config(folder);
+  EXPECT_EQ(config.stop_ids, (std::vector<int64_t>{3, 4}));
+  EXPECT_EQ(config.eos_id, 3);
+  EXPECT_EQ(config.bos_id, 1);
+  EXPECT_EQ(config.pad_id, 5);
+}
+
+// One field of a preprocessor_config.json replaced; "" when that is accepted.
+std::string preprocessing_error(const std::string& field, const Json& value) {
+  Json json = Json::parse(R"({"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56},
+      "do_center_crop": true, "do_resize": true, "do_rescale": true, "do_normalize": true, "resample": 3,
+      "rescale_factor": 0.00392156862745098, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]})");
+  json[field] = value;
+  try {
+    read_preprocess_config(JsonObject(json, "p.json"));
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(PreprocessConfig, WhatWouldChangeThePixelsIsRefused) {
+  EXPECT_EQ(preprocessing_error("crop_size", 56), "");
+  EXPECT_EQ(preprocessing_error("do_convert_rgb", true), "");
+  EXPECT_EQ(preprocessing_error("resample", nullptr), "");
+  const std::pair<std::string, Json> cases[] = {{"do_resize", false},
+                                                {"do_rescale", false},
+                                                {"do_normalize", false},
+                                                {"resample", 2},
+                                                {"rescale_factor", 1},
+                                                {"crop_size", 48},
+                                                {"crop_size", {{"height", 56}, {"width", 48}}},
+                                                {"size", {{"height", 56}, {"width", 48}}},
+                                                {"size", 0},
+                                                {"size", Json::object()},
+                                                {"image_mean", {0.5, 0.5}},
+                                                {"image_std", {1, 0, 1}}};
+  for (const auto& [field, value] : cases) {
+    const std::string message = preprocessing_error(field, value);
+    EXPECT_NE(message.find("p.json: " + field), std::string::npos) << field << ": " << message;
+  }
+}
+
 struct BadConfig {
   const char* name;
   const char* from;  // replaced in kLlamaConfig
@@ -200,7 +270,19 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"many_layers", "\"num_hidden_layers\": 4", "\"num_hidden_layers\": 1000000000",
                   "num_hidden_layers"},
         BadConfig{"model_type", "moe_llava_llama", "moe_llava_gpt9", "unknown model_type"},
+        BadConfig{"llava_next", "moe_llava_llama", "llava_next", "unknown model_type"},
+        BadConfig{"im_start_end", "\"eos_token_id\": 2", "\"mm_use_im_start_end\": true",
+                  "mm_use_im_start_end"},
         BadConfig{"scaling", "\"eos_token_id\": 2", "\"rope_scaling\": {\"type\": \"x\"}", "rope_scaling"},
+        BadConfig{"activation", "\"eos_token_id\": 2", "\"hidden_act\": \"relu9\"", "hidden_act"},
+        BadConfig{"norm", "1e-5", "0", "epsilon of the norms"},
+        BadConfig{"negative_norm", "1e-5", "-1e-5", "epsilon of the norms"},
+        BadConfig{"huge_theta", "\"eos_token_id\": 2", "\"rope_theta\": 1e308", "rope_theta"},
+        BadConfig{"tower_width", "\"eos_token_id\": 2", "\"mm_hidden_size\": 1152",
+                  "differs from the vision tower"},
+        BadConfig{"projector", "mlp2x_gelu", "qformer2_64", "projector not supported"},
+        BadConfig{"anyres", "\"pad\"", "\"anyres\"", "image_aspect_ratio"},
+        BadConfig{"eos_list", "\"eos_token_id\": 2", "\"eos_token_id\": [2, 100]", "eos_token_id"},
         BadConfig{"theta", "\"eos_token_id\": 2", "\"rope_theta\": 0", "rope_theta"},
         BadConfig{"eos", "\"eos_token_id\": 2", "\"eos_token_id\": 100", "eos_token_id"},
         BadConfig{"top_k", "\"top_k_experts\": 2", "\"top_k_experts\": 5", "top_k_experts"},

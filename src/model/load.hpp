@@ -24,6 +24,9 @@ struct LoadOptions {
   // Weights of the tower: a CLIP or SigLIP folder, or an EfficientNet-Lite0 .pth. Empty: the folder named by
   // mm_image_tower when it is there, else the checkpoint's own copy. Gives sight to a text-only model.
   std::filesystem::path vision_tower = {};
+  // Weights of the projector: an mm_projector.bin. Empty: the checkpoint's own, or the mm_projector.bin
+  // beside them when they have none.
+  std::filesystem::path mm_projector = {};
   std::string projector = "mlp2x_gelu";  // for a model that gains sight; initialised from `seed`
   // A dense model becomes sparse: every expert starts as a copy of its layer's feed-forward.
   std::optional<MoeConfig> upcycle = {};

@@ -4,9 +4,12 @@
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
+#include "base/string_printf.hpp"
 #include "files/safetensors.hpp"
 #include "model/families/family.hpp"
+#include "model/llava_hf.hpp"
 #include "model/load.hpp"
+#include "model/projector.hpp"
 
 namespace moellava {
 
@@ -16,8 +19,15 @@ namespace {
 
 constexpr uint64_t kShardBytes = 5'000'000'000;  // Hugging Face's default
 
+std::string first_of(const JsonObject& json, std::initializer_list<const char*> keys, std::string fallback) {
+  for (const char* key : keys) {
+    if (json.has(key)) return json.string(key);
+  }
+  return fallback;
+}
+
 VisionConfig read_vision(const JsonObject& json) {
-  const std::string name = json.string(json.has("mm_image_tower") ? "mm_image_tower" : "mm_vision_tower");
+  const std::string name = first_of(json, {"mm_image_tower", "mm_vision_tower"}, "");
   VisionConfig config = vision_of_name(name);
   if (config.kind != TowerKind::EfficientNetLite0 && json.has("vision_config"))
     config = read_vision_transformer(json.object("vision_config"), config.kind);
@@ -29,13 +39,77 @@ VisionConfig read_vision(const JsonObject& json) {
                    {.found = "\"" + printable(feature) + "\"", .expected = "patch or cls_patch"});
   }
   config.select_class_token = feature == "cls_patch";
+  const int64_t width = json.integer_or("mm_hidden_size", config.hidden_size, 1, 1 << 16);
+  if (config.geometry_known && width != config.hidden_size) {
+    throw bad_data(json.where() + ": mm_hidden_size", "differs from the vision tower",
+                   {.found = std::to_string(width), .expected = std::to_string(config.hidden_size)});
+  }
+  if (json.boolean_or("mm_use_im_start_end", false)) {
+    throw bad_data(json.where() + ": mm_use_im_start_end", "not supported",
+                   {.found = "true", .expected = "false"});
+  }
   return config;
 }
 
-// A bad id would index past the embeddings.
-std::optional<int64_t> read_token_id(const JsonObject& json, std::string_view key, int64_t vocab_size) {
-  if (!json.has(key)) return std::nullopt;
-  return json.integer(key, 0, vocab_size - 1);
+AspectRatio read_aspect_ratio(const JsonObject& json) {
+  const std::string ratio = json.string_or("image_aspect_ratio", "square");
+  if (ratio.starts_with("anyres")) {
+    throw bad_data(json.where() + ": image_aspect_ratio", "not supported",
+                   {.found = "\"" + printable(ratio) + "\"", .expected = "pad or square"});
+  }
+  return ratio == "pad" ? AspectRatio::Pad : AspectRatio::Square;
+}
+
+// bos_token_id, eos_token_id or pad_token_id: one id, a list of them, or none. A bad id would index past the
+// embeddings.
+std::vector<int64_t> read_token_ids(const JsonObject& json, std::string_view key, int64_t vocab_size) {
+  if (!json.has(key)) return {};
+  if (json.at(key).is_array()) return json.integers(key, 0, vocab_size - 1);
+  return {json.integer(key, 0, vocab_size - 1)};
+}
+
+// What ends a text stands in generation_config.json, and where that is silent in config.json; it is the other
+// way round with the ids that only tokenizers need.
+void read_special_ids(const JsonObject& json, const fs::path& folder, ModelConfig& config) {
+  const fs::path path = folder / "generation_config.json";
+  const Json document = fs::exists(path) ? read_json(path) : Json::object();
+  const JsonObject generation(document, path.string());
+  const auto ids = [&](std::string_view key, const JsonObject& before, const JsonObject& after) {
+    return read_token_ids(before.has(key) ? before : after, key, config.decoder.vocab_size);
+  };
+  const auto first = [](const std::vector<int64_t>& all) {
+    return all.empty() ? std::nullopt : std::optional(all[0]);
+  };
+  config.stop_ids = ids("eos_token_id", generation, json);
+  config.eos_id = first(config.stop_ids);
+  config.bos_id = first(ids("bos_token_id", json, generation));
+  config.pad_id = first(ids("pad_token_id", json, generation));
+}
+
+// MoE-LLaVA's and LLaVA 1.5's config.json, and that of a language model alone.
+ModelConfig read_flat_config(const JsonObject& json) {
+  const Family& family = family_of_model_type(json.string("model_type"), json.where() + ": model_type");
+  ModelConfig config;
+  config.family = family.name;
+  config.decoder = family.read(json);
+  if (json.has("moe") && json.object("moe").boolean_or("moe_enable", true)) {
+    config.moe = read_moe_config(json.object("moe"), config.decoder.layers);
+  }
+  if (json.has("mm_image_tower") || json.has("mm_vision_tower")) config.vision = read_vision(json);
+  config.projector = first_of(json, {"image_projector_type", "mm_projector_type"}, "linear");
+  if (config.vision) projector_type(config.projector);  // refuses what it does not know
+  config.conversation = json.string_or("conv_version", std::string(family.conversation));
+  return config;
+}
+
+void check_decoder(const DecoderConfig& decoder, const std::string& where) {
+  const auto require = [&](bool holds, const char* what, double found, const char* expected) {
+    if (!holds) throw bad_data(where, what, {.found = string_printf("%g", found), .expected = expected});
+  };
+  require(decoder.norm_eps > 0 && decoder.norm_eps < 1, "epsilon of the norms is out of range",
+          decoder.norm_eps, "more than 0 and less than 1");
+  require(decoder.rotary_fraction > 0 && decoder.rotary_fraction <= 1, "rotary fraction is out of range",
+          decoder.rotary_fraction, "more than 0 and at most 1");
 }
 
 Json config_json(const ModelConfig& config) {
@@ -107,28 +181,16 @@ ModelConfig read_model_config(const fs::path& folder) {
   }
   const Json document = read_json(path);
   const JsonObject json(document, path.string());
-  const Family& family = family_of_model_type(json.string("model_type"), path.string() + ": model_type");
-  ModelConfig config;
-  config.family = family.name;
-  config.decoder = family.read(json);
-  if (json.has("moe") && json.object("moe").boolean_or("moe_enable", true)) {
-    config.moe = read_moe_config(json.object("moe"), config.decoder.layers);
-  }
-  if (json.has("mm_image_tower") || json.has("mm_vision_tower")) config.vision = read_vision(json);
-  config.projector =
-      json.string_or(json.has("mm_projector_type") ? "mm_projector_type" : "image_projector_type", "linear");
-  config.conversation = json.string_or("conv_version", std::string(family.conversation));
-  config.bos_id = read_token_id(json, "bos_token_id", config.decoder.vocab_size);
-  config.eos_id = read_token_id(json, "eos_token_id", config.decoder.vocab_size);
-  config.pad_id = read_token_id(json, "pad_token_id", config.decoder.vocab_size);
+  ModelConfig config = is_llava_hf(json) ? read_llava_hf(json) : read_flat_config(json);
+  check_decoder(config.decoder, path.string());
+  read_special_ids(json, folder, config);
   if (const fs::path preprocess = folder / "preprocessor_config.json"; fs::exists(preprocess)) {
     const Json values = read_json(preprocess);
     config.preprocess = read_preprocess_config(JsonObject(values, preprocess.string()));
   } else if (config.vision) {
     config.preprocess = default_preprocess(*config.vision);
   }
-  const bool pad = json.string_or("image_aspect_ratio", "square") == "pad";
-  config.preprocess.aspect_ratio = pad ? AspectRatio::Pad : AspectRatio::Square;
+  config.preprocess.aspect_ratio = read_aspect_ratio(json);
   return config;
 }
 
@@ -158,6 +220,7 @@ void save_model(MoeLlava& model, const Tokenizer& tokenizer, const fs::path& fol
                       write_preprocess_config(config.preprocess).dump(2) + "\n");
   Json generation = Json::object();
   if (config.eos_id) generation["eos_token_id"] = *config.eos_id;
+  if (config.stop_ids.size() > 1) generation["eos_token_id"] = config.stop_ids;
   write_file_atomic(folder / "generation_config.json", generation.dump(2) + "\n");
   // Last: a folder with a config.json is a whole model.
   write_file_atomic(folder / "config.json", config_json(config).dump(2) + "\n");

@@ -1,9 +1,13 @@
 #include "model/sources.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "model/families/family.hpp"
 #include "model/gguf_model.hpp"
 #include "model/model_folder.hpp"
+#include "model/projector_file.hpp"
+#include "model/spelling.hpp"
 
 namespace moellava {
 
@@ -20,13 +24,14 @@ Sources open_gguf_sources(const fs::path& path) {
   sources.locate = [decoder = sources.config.decoder](const std::string& name) {
     return gguf_weight(name, decoder);
   };
+  sources.canonical = [](const std::string& name) { return name; };
   sources.open_tokenizer = [opened] { return gguf_tokenizer(*opened); };
   return sources;
 }
 
-WeightRef folder_weight(const Family& family, const std::string& name) {
-  WeightRef ref{.name = family.file_name(name)};
-  if (family.fused_qkv) {
+WeightRef folder_weight(const Family& family, const Spelling& spelling, const std::string& name) {
+  WeightRef ref{.name = spelling.file_name(family.file_name(name))};
+  if (family.fused_qkv && !is_tower_parameter(name)) {
     constexpr std::string_view kFused[] = {".self_attn.q_proj.", ".self_attn.k_proj.", ".self_attn.v_proj."};
     for (int64_t part = 0; part < 3; ++part) {
       if (name.find(kFused[part]) != std::string::npos) {
@@ -38,13 +43,34 @@ WeightRef folder_weight(const Family& family, const std::string& name) {
   return ref;
 }
 
+// The tokenizer, with the ids that its own files leave out.
+std::unique_ptr<Tokenizer> open_folder_tokenizer(const fs::path& folder, const ModelConfig& config) {
+  std::unique_ptr<Tokenizer> tokenizer = open_tokenizer_folder(folder);
+  if (tokenizer->size() > config.decoder.vocab_size) {
+    throw bad_data(folder.string() + ": tokenizer", "has more tokens than the model has embeddings",
+                   {.found = std::to_string(tokenizer->size()),
+                    .expected = "at most vocab_size " + std::to_string(config.decoder.vocab_size)});
+  }
+  const auto fill = [&](std::optional<int32_t>& id, const std::optional<int64_t>& fallback) {
+    if (!id && fallback && *fallback < tokenizer->size()) id = static_cast<int32_t>(*fallback);
+  };
+  fill(tokenizer->bos_id, config.bos_id);
+  fill(tokenizer->eos_id, config.eos_id);
+  fill(tokenizer->pad_id, config.pad_id);
+  return tokenizer;
+}
+
 Sources open_folder_sources(const fs::path& folder) {
   Sources sources;
   sources.config = read_model_config(folder);
   sources.tensors = open_checkpoint_folder(folder);
   const Family& family = family_by_name(sources.config.family);
-  sources.locate = [&family](const std::string& name) { return folder_weight(family, name); };
-  sources.open_tokenizer = [folder] { return open_tokenizer_folder(folder); };
+  const Spelling& spelling = spelling_of(sources.tensors);
+  sources.locate = [&](const std::string& name) { return folder_weight(family, spelling, name); };
+  sources.canonical = [&](const std::string& name) { return spelling.canonical_name(name); };
+  sources.open_tokenizer = [folder, config = sources.config] {
+    return open_folder_tokenizer(folder, config);
+  };
   return sources;
 }
 
@@ -56,6 +82,13 @@ std::optional<fs::path> find_tower_folder(const std::string& name, const fs::pat
     if (fs::exists(root / name / "config.json")) return root / name;
   }
   return std::nullopt;
+}
+
+// Whether the checkpoint itself has a part of the model.
+bool holds(const Sources& sources, bool (*is_part)(const std::string& parameter)) {
+  const auto& tensors = sources.tensors.tensors;
+  return std::any_of(tensors.begin(), tensors.end(),
+                     [&](const TensorView& tensor) { return is_part(sources.canonical(tensor.name)); });
 }
 
 // Decides which tower the model gets and where its weights come from.
@@ -70,6 +103,12 @@ void choose_tower(Sources& sources, const fs::path& path, const LoadOptions& opt
       throw bad_data(path.string() + ": mm_image_tower", "unknown vision tower",
                      {.found = "\"" + printable(config.vision->name) + "\"",
                       .expected = "a folder of this name, a published CLIP, or a vision_config",
+                      .hint = "--vision-tower DIR names the folder"});
+    }
+    if (config.vision && !holds(sources, is_tower_parameter)) {
+      throw bad_data(path.string() + ": mm_image_tower", "the weights of the vision tower are not here",
+                     {.found = "\"" + printable(config.vision->name) + "\"",
+                      .expected = "them in the checkpoint or a folder of this name",
                       .hint = "--vision-tower DIR names the folder"});
     }
     return;
@@ -90,6 +129,30 @@ void choose_tower(Sources& sources, const fs::path& path, const LoadOptions& opt
   config.preprocess.aspect_ratio = aspect_ratio;
 }
 
+// Decides where the projector's weights come from.
+void choose_projector(Sources& sources, const fs::path& path, const LoadOptions& options) {
+  ModelConfig& config = sources.config;
+  fs::path file = options.mm_projector;
+  if (file.empty() && config.vision && !holds(sources, is_projector_parameter) &&
+      fs::exists(path / kProjectorFile))
+    file = path / kProjectorFile;
+  if (file.empty()) return;
+  if (!config.vision) {
+    throw usage_error(file.string(), "a projector for a model without a vision tower",
+                      {.hint = "--vision-tower DIR gives it one"});
+  }
+  sources.projector = open_projector_file(file);
+  if (!sources.had_sight) config.projector = projector_type_of(*sources.projector);
+}
+
+// A picture of another size than the tower's would meet too few or too many positions.
+void require_fitting_pictures(const ModelConfig& config, const fs::path& path) {
+  if (!config.vision || config.preprocess.size == config.vision->image_size) return;
+  throw bad_data(path.string(), "pictures are not made as large as the vision tower takes them",
+                 {.found = std::to_string(config.preprocess.size) + " px in preprocessor_config.json",
+                  .expected = std::to_string(config.vision->image_size)});
+}
+
 }  // namespace
 
 bool is_gguf(const fs::path& path) {
@@ -97,7 +160,12 @@ bool is_gguf(const fs::path& path) {
 }
 
 bool Sources::is_new(const std::string& parameter) const {
-  return (is_projector_parameter(parameter) && !had_sight) || (is_router_parameter(parameter) && upcycling);
+  return (is_projector_parameter(parameter) && !had_sight && !projector) ||
+         (is_router_parameter(parameter) && upcycling);
+}
+
+bool Sources::is_elsewhere(const std::string& parameter) const {
+  return (tower && is_tower_parameter(parameter)) || (projector && is_projector_parameter(parameter));
 }
 
 Sources open_sources(const fs::path& path, const LoadOptions& options) {
@@ -106,6 +174,8 @@ Sources open_sources(const fs::path& path, const LoadOptions& options) {
   ModelConfig& config = sources.config;
   sources.had_sight = config.vision.has_value();
   choose_tower(sources, path, options);
+  choose_projector(sources, path, options);
+  require_fitting_pictures(config, path);
   if (!options.conversation.empty()) config.conversation = options.conversation;
   if (options.upcycle) {
     if (config.moe.enabled()) {
@@ -119,28 +189,34 @@ Sources open_sources(const fs::path& path, const LoadOptions& options) {
 }
 
 std::vector<SourceJoin> joins_of(const Sources& sources) {
-  const bool separate_tower = sources.tower.has_value();
   std::vector<SourceJoin> joins;
   joins.push_back({&sources.tensors,
                    {.wanted =
-                        [&sources, separate_tower](const std::string& name) {
-                          return !sources.is_new(name) && !(separate_tower && is_tower_parameter(name));
+                        [&sources](const std::string& name) {
+                          return !sources.is_new(name) && !sources.is_elsewhere(name);
                         },
                     .locate =
                         [&sources](const std::string& name) {
                           return sources.locate(sources.upcycling ? dense_name_of_expert(name) : name);
                         },
                     .may_be_extra =
-                        [&sources, separate_tower](const std::string& name) {
-                          return is_unused_tensor(name) || (separate_tower && is_tower_parameter(name)) ||
+                        [&sources](const std::string& tensor) {
+                          const std::string name = sources.canonical(tensor);
+                          return is_unused_tensor(name) || sources.is_elsewhere(name) ||
                                  (sources.config.decoder.tie_embeddings && name == "lm_head.weight");
                         }}});
-  if (separate_tower) {
+  if (sources.tower) {
     joins.push_back(
         {&sources.tower->tensors,
          {.wanted = is_tower_parameter,
           .locate = [](const std::string& name) { return WeightRef{.name = tower_file_name(name)}; },
           .may_be_extra = is_unused_tensor}});
+  }
+  if (sources.projector) {
+    joins.push_back({&*sources.projector,
+                     {.wanted = is_projector_parameter,
+                      .locate = [](const std::string& name) { return WeightRef{.name = name}; },
+                      .may_be_extra = is_unused_tensor}});
   }
   return joins;
 }

@@ -14,14 +14,19 @@ namespace moellava {
 struct Sources {
   ModelConfig config;
   TensorFile tensors;
-  std::optional<TowerFiles> tower;  // when its weights come from files of their own
-  bool had_sight = false;           // before a tower was added
+  std::optional<TowerFiles> tower;      // when its weights come from files of their own
+  std::optional<TensorFile> projector;  // likewise, under canonical names
+  bool had_sight = false;               // before a tower was added
   bool upcycling = false;
-  std::function<WeightRef(const std::string&)> locate;  // canonical name -> tensor of `tensors`
+  // Canonical name -> tensor of `tensors`; and from a tensor's name to that of its part of the model.
+  std::function<WeightRef(const std::string&)> locate;
+  std::function<std::string(const std::string&)> canonical;
   std::function<std::unique_ptr<Tokenizer>()> open_tokenizer;
 
   // Not in any file: the projector of a model that gains sight, the routers of one that gains experts.
   bool is_new(const std::string& parameter) const;
+  // In files of its own, whatever `tensors` holds.
+  bool is_elsewhere(const std::string& parameter) const;
 };
 
 // A file with the parameters that are to come from it. The references live as long as `sources`.

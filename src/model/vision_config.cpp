@@ -1,6 +1,7 @@
 // Vision towers and their preprocessing: read, written, and known by name.
 #include "base/error.hpp"
 #include "model/config.hpp"
+#include "model/preprocessing_check.hpp"
 
 namespace moellava {
 
@@ -152,6 +153,7 @@ PreprocessConfig read_preprocess_config(const JsonObject& json) {
     if (!(value > 0))
       throw bad_data(json.where() + ": image_std", "out of range", {.expected = "positive numbers"});
   }
+  check_preprocessing(json, config);
   return config;
 }
 

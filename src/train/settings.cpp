@@ -41,6 +41,8 @@ Json settings_json(const TrainSettings& settings) {
                {"weight_decay", settings.weight_decay},
                {"max_grad_norm", settings.max_grad_norm},
                {"seed", settings.seed}};
+  if (!settings.pretrain_mm_mlp_adapter.empty())
+    json["pretrain_mm_mlp_adapter"] = settings.pretrain_mm_mlp_adapter.string();
   if (settings.stage == 3) {
     const MoeSettings& moe = settings.moe;
     json.update({{"moe_enable", moe.enable},

@@ -34,6 +34,7 @@ struct TrainSettings {
   int stage = 1;
   std::filesystem::path model_name_or_path;
   std::filesystem::path vision_tower;
+  std::filesystem::path pretrain_mm_mlp_adapter;  // the projector's weights, when not the model's own
 
   // Data
   std::vector<std::filesystem::path> data_path;

@@ -95,6 +95,7 @@ MoeConfig moe_config(const MoeSettings& moe, int64_t decoder_layers) {
 LoadedModel load_for_stage(const TrainSettings& settings) {
   LoadOptions options;
   options.vision_tower = settings.vision_tower;
+  options.mm_projector = settings.pretrain_mm_mlp_adapter;
   options.seed = settings.seed;
   // "plain" is how captions are written in stage 1, not how the model is talked to.
   if (settings.version != "plain") options.conversation = settings.version;

@@ -1,6 +1,7 @@
 #include "model/families/family.hpp"
 
 #include "base/error.hpp"
+#include "base/string_printf.hpp"
 
 namespace moellava {
 
@@ -29,9 +30,13 @@ std::string Family::architecture(LlavaKind kind) const {
 }
 
 std::string Family::file_name(std::string_view canonical) const {
-  std::string spelled(canonical);
+  // A tower's layers have names of their own, which may look like the decoder's.
+  constexpr std::string_view kTower = ".image_tower.";
+  const size_t tower = canonical.find(kTower);
+  const size_t end = tower == std::string_view::npos ? canonical.size() : tower + kTower.size();
+  std::string spelled(canonical.substr(0, end));
   for (const Rename& rename : renames) replace_all(spelled, rename.canonical, rename.file);
-  return spelled;
+  return spelled.append(canonical.substr(end));
 }
 
 const Family& family_of_model_type(std::string_view model_type, std::string_view where) {
@@ -39,6 +44,7 @@ const Family& family_of_model_type(std::string_view model_type, std::string_view
   for (std::string_view prefix : {"moe_llava_", "llava_"}) {
     if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
   }
+  if (name == "llava") name = "llama";  // LLaVA 1.5's first files
   std::string known;
   for (const Family* family : kFamilies) {
     if (family->name == name || (!family->llava_name.empty() && family->llava_name == name)) return *family;
@@ -79,7 +85,7 @@ DecoderConfig read_common_decoder(const JsonObject& json) {
   require(json.integer_or("head_dim", config.head_dim(), 1, 1 << 17) == config.head_dim(), "head_dim",
           std::to_string(json.integer_or("head_dim", 0, 0, 1 << 17)), std::to_string(config.head_dim()));
   require(config.rope_theta >= 1 && config.rope_theta <= 1e12, "rope_theta",
-          std::to_string(config.rope_theta), "1 to 1e12");
+          string_printf("%g", config.rope_theta), "1 to 1e12");
   if (json.has("rope_scaling")) {
     throw bad_data(json.where() + ": rope_scaling", "not supported", {.expected = "null"});
   }
