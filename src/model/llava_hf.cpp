@@ -72,7 +72,7 @@ ModelConfig read_llava_hf(const JsonObject& config) {
   model.decoder = family.read(text);
   model.conversation = family.conversation;
   model.projector = projector_of(config);
-  VisionConfig vision = read_clip_config(config.object("vision_config"));
+  VisionConfig vision = read_vision_transformer(config.object("vision_config"), TowerKind::Clip);
   vision.name = config.object("vision_config").string_or("_name_or_path", "vision_config");
   vision.select_layer = config.integer_or("vision_feature_layer", -2, -vision.layers - 1, vision.layers);
   vision.select_class_token = selects_class_token(config);
