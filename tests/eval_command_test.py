@@ -4,12 +4,15 @@ Usage: eval_command_test.py MOE_LLAVA"""
 import csv
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 
+from benchmark_folder import write_benchmarks
 from train_tiny_folder import train_arguments, write_all
 
 PROGRAM = None
@@ -30,6 +33,8 @@ class EvalCommands(unittest.TestCase):
         cls.model = cls.folder / "moe"
         trained = subprocess.run(train_arguments(PROGRAM, cls.folder, cls.model), capture_output=True, text=True)
         assert trained.returncode == 0, trained.stderr
+        cls.benchmarks = cls.folder / "eval"
+        write_benchmarks(cls.benchmarks)
         cls.questions = cls.folder / "questions.jsonl"
         cls.questions.write_text("".join(json.dumps(question) + "\n" for question in QUESTIONS))
 
@@ -90,6 +95,101 @@ class EvalCommands(unittest.TestCase):
         self.assertIn("| MoE, blind |", table)
         self.assertIn("expected 2", self.run_program("compare", *files, "--labels", "one", code=2).stderr)
 
+    def on_benchmark(self, task, *arguments, code=0):
+        return self.run_program("eval", "--model", self.model, "--task", task, "--data", self.benchmarks,
+                                "--threads", "1", "--max-new-tokens", "3", *arguments, code=code)
+
+    def test_every_benchmark_that_is_scored_here(self):
+        counts = {"pope": 6, "scienceqa": 2, "textvqa": 1, "gqa": 1, "mme": 2, "mmbench": 2, "mmbench_cn": 2,
+                  "seed_bench": 1}
+        for task, questions in counts.items():
+            with self.subTest(task):
+                result, answers = self.folder / f"{task}.json", self.folder / f"{task}.jsonl"
+                self.on_benchmark(task, "--result", result, "--answers", answers)
+                written = json.loads(result.read_text())
+                self.assertEqual((written["task"], written["overall"]["questions"]), (task, questions))
+                self.assertEqual(written["asked"], questions)
+                self.assertGreater(written["images_per_second"], 0)
+                low, high = written["overall"]["confidence_95"]
+                self.assertLessEqual(low, written["overall"]["accuracy"])
+                self.assertLessEqual(written["overall"]["accuracy"], high)
+                # The same answers as predictions have the same scores.
+                again = self.folder / "again.json"
+                self.run_program("eval", "--task", task, "--data", self.benchmarks, "--predictions", answers,
+                                 "--result", again)
+                scored = json.loads(again.read_text())
+                for field in ("overall", "categories", "figures", "published", "yes_ratio", "yes_no_unclear"):
+                    self.assertEqual(scored[field], written[field], field)
+                self.assertEqual(scored["model"], "moe")
+
+    def test_every_benchmark_that_is_scored_elsewhere(self):
+        for task, expected in (("vqav2", 2), ("vizwiz", 1), ("mm_vet", 1)):
+            with self.subTest(task):
+                submission = self.folder / "submission.json"
+                self.on_benchmark(task, "--submission", submission)
+                self.assertEqual(len(json.loads(submission.read_text())), expected)
+                refused = self.on_benchmark(task, "--result", self.folder / "none.json", code=2)
+                self.assertIn("--result: this benchmark is not scored here", refused.stderr)
+        answers = self.folder / "llava_bench.jsonl"
+        self.assertIn("1 answers", self.on_benchmark("llava_bench", "--answers", answers).stdout)
+        self.assertEqual(len(answers.read_text().splitlines()), 1)
+
+    def test_circular_options(self):
+        result = self.folder / "circular.json"
+        self.on_benchmark("mmbench", "--circular", "--result", result)
+        written = json.loads(result.read_text())
+        self.assertEqual((written["asked"], written["overall"]["questions"]), (3 + 2, 2))
+
+    def test_a_killed_run_goes_on(self):
+        questions = self.folder / "many.jsonl"
+        questions.write_text("".join(json.dumps(QUESTIONS[0] | {"question_id": i, "text": f"Is it number {i}?"}) + "\n"
+                                     for i in range(60)))
+        answers = self.folder / "killed.jsonl"
+        command = ["eval", "--model", self.model, "--questions", questions, "--image-folder",
+                   self.folder / "images", "--threads", "1", "--answers"]
+        running = subprocess.Popen([PROGRAM, *map(str, command), answers], stderr=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL)
+        while running.poll() is None and not (answers.exists() and answers.read_text().count("\n") >= 5):
+            time.sleep(0.001)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        kept = answers.read_text().splitlines()[:5]
+        with answers.open("a") as file:
+            file.write('{"question_id": 1, "te')  # as a kill in the middle of a line would leave it
+        scores = {}
+        for name, file in (("killed", answers), ("whole", self.folder / "whole.jsonl")):
+            result = self.folder / f"{name}.json"
+            self.run_program(*command, file, "--result", result)
+            scores[name] = json.loads(result.read_text())
+        self.assertEqual(answers.read_bytes(), (self.folder / "whole.jsonl").read_bytes())
+        self.assertTrue(set(kept) <= set(answers.read_text().splitlines()))
+        self.assertLess(scores["killed"]["asked"], 60)
+        for field in ("overall", "categories", "yes_ratio", "yes_no_unclear", "parameters"):
+            self.assertEqual(scores["killed"][field], scores["whole"][field])
+
+    def test_answers_of_another_run(self):
+        self.evaluate("mine")
+        answers = self.folder / "mine.jsonl"
+        before = answers.read_bytes()
+        images = ["--image-folder", self.folder / "images", "--answers", answers]
+        self.assertIn("metadata: settings: answers of another run",
+                      self.on_questions("eval", *images, "--blank-images", code=3).stderr)
+        self.assertIn("mine.jsonl:2: question_id: not among the questions",
+                      self.on_questions("eval", *images, "--limit", "1", code=3).stderr)
+        self.assertEqual(answers.read_bytes(), before)
+
+    def test_missing_pictures_are_all_named_first(self):
+        questions = self.folder / "missing.jsonl"
+        questions.write_text("".join(json.dumps(QUESTIONS[0] | {"image": image}) + "\n"
+                                     for image in ("0.png", "no.png", "nope.png")))
+        answers = self.folder / "none.jsonl"
+        refused = self.run_program("eval", "--model", self.model, "--questions", questions, "--image-folder",
+                                   self.folder / "images", "--answers", answers, code=3)
+        self.assertIn("2 pictures are missing", refused.stderr)
+        self.assertIn("no.png", refused.stderr)
+        self.assertIn("nope.png", refused.stderr)
+        self.assertFalse(answers.exists())
+
     def test_routing(self):
         out = self.folder / "routing"
         bars = self.on_questions("routing", "--image-folder", self.folder / "images", "--out", out).stdout
@@ -119,6 +219,14 @@ class EvalCommands(unittest.TestCase):
     def test_what_is_refused(self):
         images = ["--image-folder", self.folder / "images"]
         self.assertIn("questions.jsonl:1: image", self.on_questions("eval", code=2).stderr)
+        self.assertIn("--questions: needed for this benchmark",
+                      self.run_program("eval", "--model", self.model, "--task", "pope", code=2).stderr)
+        self.assertIn("did you mean pope?", self.on_questions("eval", "--task", "pop", code=2).stderr)
+        self.assertIn("--model: missing", self.run_program("eval", "--questions", self.questions, code=2).stderr)
+        self.assertIn("--circular: this benchmark has no options",
+                      self.on_questions("eval", "--circular", code=2).stderr)
+        self.assertIn("--submission: this benchmark takes none",
+                      self.on_questions("eval", "--submission", self.folder / "none.json", code=2).stderr)
         self.assertIn("--result: no such folder",
                       self.on_questions("eval", *images, "--result", "/nowhere/at/all.json", code=2).stderr)
         dense = self.run_program("routing", "--model", self.folder / "model", "--questions", self.questions, *images,

@@ -1,47 +1,97 @@
 #include "eval/answers.hpp"
 
-#include <nlohmann/json.hpp>
+#include <unordered_map>
+#include <unordered_set>
 
-#include "base/file_io.hpp"
-#include "base/random.hpp"
+#include "base/error.hpp"
+#include "eval/json_lines.hpp"
 
 namespace moellava {
 
 namespace {
 
-// FNV-1a.
-uint64_t hash_of(const std::string& text) {
-  uint64_t hash = 0xcbf29ce484222325ull;
-  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-  return hash;
+Answer parse_answer(const JsonObject& record) {
+  Answer answer{.question_id = question_id(record, "question_id"),
+                .prompt = record.string_or("prompt", ""),
+                .text = record.string("text"),
+                .model_id = record.string_or("model_id", ""),
+                .settings = "",
+                .where = record.where()};
+  if (record.has("metadata")) answer.settings = record.object("metadata").string_or("settings", "");
+  return answer;
 }
 
-// As long as the original's shortuuid, but the same for the same model and line, so that equal runs write
-// equal files.
-std::string answer_id(const std::string& model_id, uint64_t line) {
-  constexpr std::string_view alphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-  std::string id(22, ' ');
-  for (size_t i = 0; i < id.size(); ++i)
-    id[i] = alphabet[random_bits(hash_of(model_id), line, i) % alphabet.size()];
-  return id;
+bool is_json(const std::string& text) {
+  return Json::accept(text);
+}
+
+// One text for an id and a prompt; no id's JSON holds a line break.
+std::string key_of(const Json& id, const std::string& prompt) {
+  return id.dump() + "\n" + prompt;
+}
+
+bool ids_repeat(std::span<const Question> questions) {
+  std::unordered_set<std::string> seen;
+  for (const Question& question : questions) {
+    if (!seen.insert(question.id.dump()).second) return true;
+  }
+  return false;
 }
 
 }  // namespace
 
-void write_answers(const std::filesystem::path& path, const Task& task, std::span<const Question> questions,
-                   std::span<const std::string> answers, const std::string& model_id) {
-  std::string lines;
-  for (size_t i = 0; i < questions.size(); ++i) {
-    nlohmann::ordered_json line;
-    line["question_id"] = questions[i].id;
-    line["prompt"] = task.prompt(questions[i]);
-    line["text"] = answers[i];
-    line["answer_id"] = answer_id(model_id, i);
-    line["model_id"] = model_id;
-    line["metadata"] = nlohmann::ordered_json::object();
-    lines += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+std::vector<Answer> read_answers(const std::filesystem::path& path, bool skip_broken) {
+  std::vector<Answer> answers;
+  for (const TextLine& line : read_lines(path)) {
+    if ((skip_broken || !line.ended) && !is_json(line.text)) continue;
+    const Json json = parse_line(line);
+    answers.push_back(parse_answer(JsonObject(json, line.where)));
   }
-  write_file_atomic(path, lines);
+  return answers;
+}
+
+std::string recorded_prompt(const Question& question, bool marks_pictures) {
+  return (marks_pictures && !question.image.empty() ? "<image>\n" : "") + question.text;
+}
+
+std::vector<const Answer*> match_answers(std::span<const Question> questions, std::span<const Answer> answers,
+                                         bool marks_pictures) {
+  const bool by_prompt = ids_repeat(questions);
+  // The same question may be asked twice: its places, the last first.
+  std::unordered_map<std::string, std::vector<size_t>> places;
+  for (size_t i = questions.size(); i-- > 0;) {
+    const std::string prompt = by_prompt ? recorded_prompt(questions[i], marks_pictures) : "";
+    places[key_of(questions[i].id, prompt)].push_back(i);
+  }
+  std::vector<const Answer*> matched(questions.size(), nullptr);
+  for (const Answer& answer : answers) {
+    const auto place = places.find(key_of(answer.question_id, by_prompt ? answer.prompt : ""));
+    if (place == places.end()) {
+      throw bad_data(answer.where + ": question_id", "not among the questions",
+                     {.found = printable(answer.question_id.dump()),
+                      .hint = by_prompt ? "ids repeat in the question file: the prompt counts, too" : ""});
+    }
+    if (place->second.empty()) {
+      throw bad_data(answer.where + ": question_id", "answered twice",
+                     {.found = printable(answer.question_id.dump())});
+    }
+    matched[place->second.back()] = &answer;
+    place->second.pop_back();
+  }
+  return matched;
+}
+
+std::vector<const Answer*> require_answers(std::span<const Question> questions,
+                                           std::span<const Answer> answers, bool partial,
+                                           bool marks_pictures) {
+  std::vector<const Answer*> matched = match_answers(questions, answers, marks_pictures);
+  for (size_t i = 0; i < matched.size() && !partial; ++i) {
+    if (matched[i] == nullptr) {
+      throw bad_data(questions[i].where + ": question_id", "has no answer",
+                     {.found = printable(questions[i].id.dump())});
+    }
+  }
+  return matched;
 }
 
 }  // namespace moellava

@@ -1,63 +1,89 @@
 #include "eval/answers.hpp"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <set>
-
-#include "base/file_io.hpp"
-#include "eval/tasks/short_answer.hpp"
+#include "eval/eval_testing.hpp"
 
 namespace moellava {
 namespace {
 
-namespace fs = std::filesystem;
+using ::testing::HasSubstr;
 
-class Answers : public testing::Test {
- protected:
-  void TearDown() override { fs::remove(path_); }
-  std::vector<std::string> written(const std::string& model_id) {
-    const std::vector<Question> questions = {
-        {.id = 7, .image = "a.png", .text = "Is there a dog?", .category = "", .answer = "", .where = ""},
-        {.id = "x", .image = "", .text = "Two\nlines?", .category = "", .answer = "", .where = ""}};
-    const std::vector<std::string> answers = {"yes", "\"broken \xff\""};
-    write_answers(path_, short_answer_task(), questions, answers, model_id);
-    const std::string content = read_file(path_, 1 << 20);
-    std::vector<std::string> lines;
-    for (size_t at = 0; at < content.size();) {
-      const size_t end = content.find('\n', at);
-      lines.push_back(content.substr(at, end - at));
-      at = end + 1;
-    }
-    return lines;
-  }
-  const fs::path path_ =
-      fs::temp_directory_path() / ("moellava_answers_" + std::to_string(::getpid()) + ".jsonl");
-};
-
-TEST_F(Answers, AreLlavasLines) {
-  const std::vector<std::string> lines = written("moe");
-  ASSERT_EQ(lines.size(), 2U);
-  EXPECT_THAT(
-      lines[0],
-      testing::MatchesRegex(
-          "\\{\"question_id\":7,\"prompt\":\"Is there a dog\\?\",\"text\":\"yes\",\"answer_id\":\"[2-9A-"
-          "Za-z]{22}\",\"model_id\":\"moe\",\"metadata\":\\{\\}\\}"));
-  const Json second = parse_json(lines[1], "line 2");
-  EXPECT_EQ(second["question_id"], "x");
-  EXPECT_EQ(second["prompt"], "Two\nlines?");
-  EXPECT_EQ(second["text"], "\"broken \xef\xbf\xbd\"");
+Question question(const Json& id, const std::string& text) {
+  return {.id = id, .image = "a.png", .text = text, .category = "", .answer = "", .where = "q.jsonl:1"};
 }
 
-TEST_F(Answers, HaveTheSameIdsInEqualRunsOnly) {
-  const std::vector<std::string> lines = written("moe");
-  EXPECT_EQ(written("moe"), lines);
-  std::set<std::string> ids;
-  for (const std::string model : {"moe", "dense"}) {
-    for (const std::string& line : written(model)) ids.insert(parse_json(line, "line")["answer_id"]);
+Answer answer(const Json& id, const std::string& prompt, const std::string& text) {
+  return {.question_id = id,
+          .prompt = prompt,
+          .text = text,
+          .model_id = "",
+          .settings = "",
+          .where = "a.jsonl:1"};
+}
+
+std::vector<std::string> texts(const std::vector<const Answer*>& answers) {
+  std::vector<std::string> texts;
+  for (const Answer* item : answers) texts.push_back(item == nullptr ? "-" : item->text);
+  return texts;
+}
+
+TEST(Answers, AreMatchedByIdWhateverTheOrderAndThePrompt) {
+  const std::vector<Question> questions = {question(1, "a?"), question("1", "b?"), question(2, "c?")};
+  const std::vector<Answer> answers = {answer("1", "other", "second"), answer(1, "", "first")};
+  EXPECT_EQ(texts(match_answers(questions, answers)), (std::vector<std::string>{"first", "second", "-"}));
+}
+
+TEST(Answers, AreMatchedByPromptWhereIdsRepeat) {
+  const std::vector<Question> questions = {question("im", "a?"), question("im", "b?"), question("im", "b?")};
+  const std::vector<Answer> answers = {answer("im", "b?", "x"), answer("im", "a?", "y"),
+                                       answer("im", "b?", "z")};
+  EXPECT_EQ(texts(match_answers(questions, answers)), (std::vector<std::string>{"y", "x", "z"}));
+  const std::vector<Answer> marked = {answer("im", "<image>\na?", "x")};
+  EXPECT_EQ(texts(match_answers(questions, marked, /*marks_pictures=*/true))[0], "x");
+  EXPECT_THAT(testing::refusal_of([&] { match_answers(questions, marked); }),
+              HasSubstr("not among the questions"));
+}
+
+TEST(Answers, MustBeToTheQuestions) {
+  const std::vector<Question> questions = {question(1, "a?"), question(2, "b?")};
+  const auto refusal = [&](const std::vector<Answer>& answers) {
+    return testing::refusal_of([&] { require_answers(questions, answers, /*partial=*/false); });
+  };
+  EXPECT_THAT(refusal({answer(3, "", "x")}),
+              HasSubstr("a.jsonl:1: question_id: not among the questions: found 3"));
+  EXPECT_THAT(refusal({answer(1, "", "x"), answer(1, "", "y")}), HasSubstr("question_id: answered twice"));
+  EXPECT_THAT(refusal({answer(1, "", "x")}), HasSubstr("q.jsonl:1: question_id: has no answer: found 2"));
+  EXPECT_EQ(texts(require_answers(questions, std::vector<Answer>{answer(1, "", "x")}, true)),
+            (std::vector<std::string>{"x", "-"}));
+}
+
+class AnswerFiles : public ::testing::Test {
+ protected:
+  std::string refusal(const std::string& content) const {
+    return testing::refusal_of([&] { read_answers(folder_.write("a.jsonl", content)); });
   }
-  EXPECT_EQ(ids.size(), 4U);
+  const testing::TemporaryFolder folder_;
+  const std::string good_ = "{\"question_id\": 1, \"text\": \"yes\"}\n";
+};
+
+TEST_F(AnswerFiles, LoseTheirLastLineOnlyWhenItWasCutOff) {
+  for (const char* rest : {"{\"question_id\": 2, \"te", "{"})
+    EXPECT_EQ(read_answers(folder_.write("a.jsonl", good_ + rest)).size(), 1U);
+  EXPECT_EQ(read_answers(folder_.write("a.jsonl", good_ + "{\"question_id\": 2, \"text\": \"\"}")).size(),
+            2U);
+  EXPECT_THAT(refusal(good_ + "{broken\n"), HasSubstr("a.jsonl:2: not valid JSON"));
+  EXPECT_THAT(refusal("{broken\n" + good_), HasSubstr("a.jsonl:1: not valid JSON"));
+  EXPECT_EQ(read_answers(folder_.write("a.jsonl", "{broken\n" + good_), /*skip_broken=*/true).size(), 1U);
+}
+
+TEST_F(AnswerFiles, NameFileLineAndField) {
+  EXPECT_THAT(refusal(good_ + "{\"text\": \"yes\"}\n"), HasSubstr("a.jsonl:2: question_id: missing field"));
+  EXPECT_THAT(refusal("{\"question_id\": 1}\n"), HasSubstr("a.jsonl:1: text: missing field"));
+  EXPECT_THAT(refusal("{\"question_id\": [], \"text\": \"\"}\n"),
+              HasSubstr("a.jsonl:1: question_id: wrong type"));
+  EXPECT_THAT(refusal("{\"question_id\": 1, \"text\": 3}\n"), HasSubstr("a.jsonl:1: text: wrong type"));
+  EXPECT_THAT(refusal("[]\n"), HasSubstr("a.jsonl:1: not a JSON object"));
 }
 
 }  // namespace

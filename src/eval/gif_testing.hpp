@@ -13,4 +13,11 @@ inline std::string plain_gif(char red, char green, char blue) {
   return size_and_palette + red + green + blue + second_colour_and_pixels;
 }
 
+// plain_gif on a screen of 4 x 2 whose right half is the second colour, black.
+inline std::string wide_gif() {
+  std::string gif = plain_gif('\xff', 0, 0);
+  gif[6] = '\x04';
+  return gif;
+}
+
 }  // namespace moellava::testing

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
@@ -32,14 +34,19 @@ Image blank_image(const PreprocessConfig& config) {
   return image;
 }
 
-QuestionPictures::QuestionPictures(const MoeLlava& model, std::filesystem::path folder, bool blank)
-    : model_(model), folder_(std::move(folder)), blank_(blank) {}
+QuestionPictures::QuestionPictures(const MoeLlava& model, std::filesystem::path folder, bool blank,
+                                   bool center_crop)
+    : model_(model), preprocess_(model.config().preprocess), folder_(std::move(folder)), blank_(blank) {
+  if (center_crop) preprocess_.aspect_ratio = AspectRatio::Square;
+}
 
 at::Tensor QuestionPictures::features(const Question& question) {
   if (question.image.empty()) return {};
   if (question.image != last_name_) {
     const at::NoGradGuard no_grad;
-    last_features_ = model_.encode_images(pixels_of(model_, read(question)));
+    const std::vector<float> values = preprocess(read(question), preprocess_);
+    last_features_ =
+        model_.encode_images(at::tensor(values).view({1, 3, preprocess_.size, preprocess_.size}));
     last_name_ = question.image;
   }
   return last_features_;
@@ -48,12 +55,35 @@ at::Tensor QuestionPictures::features(const Question& question) {
 Image QuestionPictures::read(const Question& question) const {
   const std::string where = question.where + ": image";
   if (!model_.sees()) throw usage_error(where, "the model sees no pictures");
+  const std::string name = where + " \"" + printable(question.image) + "\"";
+  if (question.picture != nullptr) {
+    if (blank_) return blank_image(preprocess_);
+    return decode_image(std::as_bytes(std::span(*question.picture)), name);
+  }
   if (folder_.empty()) {
     throw usage_error(where, "the questions have pictures", {.expected = "--image-folder, where they are"});
   }
   const std::filesystem::path path = path_below(folder_, question.image, where);
-  if (blank_) return blank_image(model_.config().preprocess);
-  return decode_image(MappedFile(path).bytes(), where + " \"" + printable(question.image) + "\"");
+  if (blank_) return blank_image(preprocess_);
+  return decode_image(MappedFile(path).bytes(), name);
+}
+
+void require_pictures(std::span<const Question> questions, const std::filesystem::path& folder) {
+  if (folder.empty()) return;  // is told with the first question that has a picture
+  std::unordered_set<std::string> seen;
+  std::string missing;
+  int64_t count = 0;
+  for (const Question& question : questions) {
+    if (question.image.empty() || question.picture != nullptr || !seen.insert(question.image).second)
+      continue;
+    if (std::filesystem::exists(folder / question.image)) continue;
+    ++count;
+    missing += (missing.empty() ? "" : ", ") + printable(question.image) + " (" + question.where + ")";
+  }
+  if (count > 0) {
+    throw bad_data(printable(folder.string()), std::to_string(count) + " pictures are missing",
+                   {.found = "no " + missing});
+  }
 }
 
 std::vector<size_t> picture_order(const std::vector<Question>& questions) {

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,9 @@ Image blank_image(const PreprocessConfig& config);
 // in a row. N visual tokens a picture.
 class QuestionPictures {
  public:
-  // With `blank`, every picture is replaced by blank_image; its file must still be there.
-  QuestionPictures(const MoeLlava& model, std::filesystem::path folder, bool blank);
+  // With `blank`, every picture is replaced by blank_image; its file must still be there. With `center_crop`
+  // the shorter edge fills the tower's square and the rest is cut off, whatever the model was trained with.
+  QuestionPictures(const MoeLlava& model, std::filesystem::path folder, bool blank, bool center_crop = false);
 
   // [1, N, mm_hidden_size]; undefined for a question without a picture. Throws BadData naming the question's
   // line when the picture is missing, outside the folder or damaged, Usage when the model sees no pictures.
@@ -37,11 +39,15 @@ class QuestionPictures {
   Image read(const Question& question) const;
 
   const MoeLlava& model_;
+  PreprocessConfig preprocess_;
   std::filesystem::path folder_;
   bool blank_;
   std::string last_name_;
   at::Tensor last_features_;
 };
+
+// Throws BadData naming every picture that is not there and the first question about it.
+void require_pictures(std::span<const Question> questions, const std::filesystem::path& folder);
 
 // Indices of the questions, those about one picture together, else in the order of the file.
 std::vector<size_t> picture_order(const std::vector<Question>& questions);

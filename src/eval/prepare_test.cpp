@@ -106,5 +106,36 @@ TEST_F(Pictures, ErrorsNameTheQuestion) {
               HasSubstr("the model sees no pictures"));
 }
 
+TEST_F(Pictures, AreReadFromTheQuestionFileWhereItHasThem) {
+  Question inside = about("7");
+  inside.picture = std::make_shared<std::string>(testing::plain_gif('\xff', 0, 0));
+  QuestionPictures pictures(*model_, /*folder=*/"", /*blank=*/false);
+  EXPECT_TRUE(
+      pictures.features(inside).equal(model_->encode_images(load_pixels(*model_, folder_ / "red.gif"))));
+  inside.image = "8";
+  inside.picture = std::make_shared<std::string>("no picture");
+  try {
+    pictures.features(inside);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("q.jsonl:9: image \"8\""));
+  }
+}
+
+TEST_F(Pictures, ThatAreMissingAreAllNamed) {
+  Question inside = about("7");
+  inside.picture = std::make_shared<std::string>("GIF");
+  const std::vector<Question> questions = {about("x.png"), about("red.gif"), about("y.png"),
+                                           about("x.png"), about(""),        inside};
+  try {
+    require_pictures(questions, folder_);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(),
+                HasSubstr("2 pictures are missing: found no x.png (q.jsonl:9), y.png (q.jsonl:9)"));
+  }
+  EXPECT_NO_THROW(require_pictures(std::span(questions).subspan(1, 1), folder_));
+}
+
 }  // namespace
 }  // namespace moellava

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,12 @@ struct Question {
   std::string category;  // "" when the file has none
   std::string answer;    // the truth, "" when the file has none
   std::string where;     // "file:line", for errors
+  // The picture's file itself, where the question file holds it (MMBench); `image` is then only its name.
+  std::shared_ptr<const std::string> picture = nullptr;
 };
+
+// The field of `record`, an integer or a string. Throws BadData naming it.
+Json question_id(const JsonObject& record, std::string_view key);
 
 // Throws BadData naming file, line and field; Limit for a file above 1 GiB or a line above 1 MiB.
 std::vector<Question> read_questions(const std::filesystem::path& path);

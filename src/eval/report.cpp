@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/string_printf.hpp"
+#include "eval/tally.hpp"
 
 namespace moellava {
 
@@ -11,22 +12,50 @@ namespace {
 
 constexpr int64_t kMost = int64_t{1} << 50;  // a bound for every count in a result file
 
+double majority_share(const Tally& tally) {
+  return tally.questions > 0
+             ? static_cast<double>(tally.majority_correct.value_or(0)) / static_cast<double>(tally.questions)
+             : 0.0;
+}
+
 Json tally_json(const Tally& tally) {
-  return {{"questions", tally.questions},
-          {"correct", tally.correct},
-          {"accuracy", tally.accuracy()},
-          {"majority", tally.majority()},
-          {"majority_correct", tally.majority_correct},
-          {"majority_answer", tally.majority_answer}};
+  const auto [low, high] = confidence_interval(tally.correct, tally.questions);
+  Json json = {{"questions", tally.questions},
+               {"correct", tally.correct},
+               {"accuracy", tally.accuracy()},
+               {"confidence_95", {low, high}}};
+  if (tally.majority_correct) {
+    json["majority"] = majority_share(tally);
+    json["majority_correct"] = *tally.majority_correct;
+    json["majority_answer"] = tally.majority_answer;
+  }
+  return json;
 }
 
 // Counts are what is read; the shares beside them are for people and scripts.
 Tally read_tally(const std::string& category, const JsonObject& json) {
   Tally tally{.category = category, .majority_answer = json.string_or("majority_answer", "")};
   tally.questions = json.integer("questions", 0, kMost);
-  tally.correct = json.integer("correct", 0, tally.questions);
-  tally.majority_correct = json.integer("majority_correct", 0, tally.questions);
+  tally.correct = json.number("correct");
+  if (tally.correct < 0 || tally.correct > static_cast<double>(tally.questions)) {
+    throw bad_data(json.where() + ": correct", "wrong type or range",
+                   {.expected = "0 to " + std::to_string(tally.questions)});
+  }
+  if (json.has("majority_correct"))
+    tally.majority_correct = json.integer("majority_correct", 0, tally.questions);
   return tally;
+}
+
+Json figures_json(const std::vector<FigureGroup>& groups) {
+  Json json = Json::object();
+  for (const FigureGroup& group : groups) {
+    for (const Figure& figure : group.figures) json[group.name][figure.name] = figure.value;
+  }
+  return json;
+}
+
+double images_per_second(const RunCost& cost) {
+  return cost.seconds > 0 ? static_cast<double>(cost.images) / cost.seconds : 0.0;
 }
 
 std::string percent(double share) {
@@ -89,6 +118,35 @@ std::string aligned(const std::vector<Row>& rows, bool markdown) {
   return text;
 }
 
+Row tally_row(const Tally& tally) {
+  const auto [low, high] = confidence_interval(tally.correct, tally.questions);
+  return {cell(tally.category),
+          std::to_string(tally.questions),
+          percent(tally.accuracy()),
+          string_printf("%.1f to %.1f", 100 * low, 100 * high),
+          tally.majority_correct ? percent(majority_share(tally)) : "-",
+          cell(tally.majority_answer)};
+}
+
+std::string figure_table(const FigureGroup& group) {
+  std::vector<Row> rows{{group.name, ""}};
+  for (const Figure& figure : group.figures)
+    rows.push_back({cell(figure.name), string_printf("%.4g", figure.value)});
+  return aligned(rows, /*markdown=*/false);
+}
+
+std::string model_lines(const EvalResult& result) {
+  const std::string size =
+      result.image_size > 0 ? "pictures " + std::to_string(result.image_size) + " px" : "text only";
+  std::string text = "parameters " + count_text(result.parameters.total) + " total, " +
+                     count_text(result.parameters.active) + " active; " + size +
+                     (result.blank_images ? ", every one blanked" : "") + "\n";
+  if (result.cost.images > 0)
+    text += string_printf("%.2f images/s over %lld questions\n", images_per_second(result.cost),
+                          static_cast<long long>(result.cost.questions));
+  return text;
+}
+
 const Tally* find_category(const EvalResult& result, const std::string& category) {
   for (const Tally& tally : result.scores.categories) {
     if (tally.category == category) return &tally;
@@ -115,6 +173,23 @@ Row row_of(const std::string& name, std::span<const EvalResult> results, const C
   return row;
 }
 
+// The figures of a benchmark's own script are for its readers; a comparison needs the published one.
+Scores read_scores(const JsonObject& json) {
+  Scores scores;
+  scores.overall = read_tally("overall", json.object("overall"));
+  const JsonObject categories = json.object("categories");
+  for (const auto& item : categories.raw().items())
+    scores.categories.push_back(read_tally(item.key(), categories.object(item.key())));
+  scores.yes_no_questions = json.integer("yes_no_questions", 0, kMost);
+  scores.yes_no_unclear = json.integer("yes_no_unclear", 0, scores.yes_no_questions);
+  if (json.has("yes_ratio")) scores.yes_ratio = json.number("yes_ratio");
+  if (json.has("published")) {
+    const JsonObject published = json.object("published");
+    scores.published = Figure{published.string("name"), published.number("value")};
+  }
+  return scores;
+}
+
 }  // namespace
 
 Json result_json(const EvalResult& result) {
@@ -131,12 +206,19 @@ Json result_json(const EvalResult& result) {
             {"active", result.parameters.active},
             {"decoder_total", result.parameters.decoder_total},
             {"decoder_active", result.parameters.decoder_active}}},
-          {"seconds", result.seconds},
+          {"asked", result.cost.questions},
+          {"asked_images", result.cost.images},
+          {"seconds", result.cost.seconds},
+          {"images_per_second", images_per_second(result.cost)},
           {"overall", tally_json(scores.overall)},
           {"categories", std::move(categories)},
           {"yes_no_questions", scores.yes_no_questions},
           {"yes_no_unclear", scores.yes_no_unclear},
-          {"yes_ratio", scores.yes_ratio ? Json(*scores.yes_ratio) : Json()}};
+          {"yes_ratio", scores.yes_ratio ? Json(*scores.yes_ratio) : Json()},
+          {"published", scores.published
+                            ? Json{{"name", scores.published->name}, {"value", scores.published->value}}
+                            : Json()},
+          {"figures", figures_json(scores.figures)}};
 }
 
 EvalResult read_result(const std::filesystem::path& path) {
@@ -148,43 +230,33 @@ EvalResult read_result(const std::filesystem::path& path) {
                     .blank_images = json.boolean_or("blank_images", false),
                     .image_size = json.integer("image_size", 0, 1 << 20),
                     .parameters = {},
-                    .seconds = json.number("seconds"),
+                    .cost = {.questions = json.integer_or("asked", 0, 0, kMost),
+                             .images = json.integer_or("asked_images", 0, 0, kMost),
+                             .seconds = json.number("seconds")},
                     .scores = {}};
   const JsonObject parameters = json.object("parameters");
   result.parameters = {.total = parameters.integer("total", 0, kMost),
                        .active = parameters.integer("active", 0, kMost),
                        .decoder_total = parameters.integer("decoder_total", 0, kMost),
                        .decoder_active = parameters.integer("decoder_active", 0, kMost)};
-  Scores& scores = result.scores;
-  scores.overall = read_tally("overall", json.object("overall"));
-  const JsonObject categories = json.object("categories");
-  for (const auto& item : categories.raw().items())
-    scores.categories.push_back(read_tally(item.key(), categories.object(item.key())));
-  scores.yes_no_questions = json.integer("yes_no_questions", 0, kMost);
-  scores.yes_no_unclear = json.integer("yes_no_unclear", 0, scores.yes_no_questions);
-  if (json.has("yes_ratio")) scores.yes_ratio = json.number("yes_ratio");
+  result.scores = read_scores(json);
   return result;
 }
 
 std::string result_table(const EvalResult& result) {
   const Scores& scores = result.scores;
-  std::vector<Row> rows{{"category", "questions", "accuracy", "majority", "most frequent"}};
-  for (const Tally& tally : scores.categories) {
-    rows.push_back({cell(tally.category), std::to_string(tally.questions), percent(tally.accuracy()),
-                    percent(tally.majority()), cell(tally.majority_answer)});
-  }
-  rows.push_back({"overall", std::to_string(scores.overall.questions), percent(scores.overall.accuracy()),
-                  percent(scores.overall.majority()), ""});
+  std::vector<Row> rows{{"category", "questions", "accuracy", "95 % interval", "majority", "most frequent"}};
+  for (const Tally& tally : scores.categories) rows.push_back(tally_row(tally));
+  rows.push_back(tally_row(scores.overall));
   std::string text = aligned(rows, /*markdown=*/false);
+  for (const FigureGroup& group : scores.figures) text += "\n" + figure_table(group);
+  if (scores.published)
+    text += string_printf("\n%s %.2f\n", scores.published->name.c_str(), scores.published->value);
   if (scores.yes_ratio) {
     text += "\nyes ratio " + percent(*scores.yes_ratio) + " of " + std::to_string(scores.yes_no_questions) +
             " yes/no questions, " + std::to_string(scores.yes_no_unclear) + " answered with neither\n";
   }
-  const std::string size =
-      result.image_size > 0 ? "pictures " + std::to_string(result.image_size) + " px" : "text only";
-  return text + "parameters " + count_text(result.parameters.total) + " total, " +
-         count_text(result.parameters.active) + " active; " + size +
-         (result.blank_images ? ", every one blanked" : "") + "\n";
+  return text + (result.parameters.total > 0 ? model_lines(result) : "");
 }
 
 std::string comparison_table(std::span<const EvalResult> results, std::span<const std::string> labels) {
@@ -203,10 +275,16 @@ std::string comparison_table(std::span<const EvalResult> results, std::span<cons
       return tally != nullptr ? percent(tally->accuracy()) : "-";
     }));
   }
-  rows.push_back(
-      row_of("majority answer", results, [](R r) { return percent(r.scores.overall.majority()); }));
+  rows.push_back(row_of("majority answer", results, [](R r) {
+    return r.scores.overall.majority_correct ? percent(majority_share(r.scores.overall)) : "-";
+  }));
   rows.push_back(row_of("yes ratio", results,
                         [](R r) { return r.scores.yes_ratio ? percent(*r.scores.yes_ratio) : "-"; }));
+  if (std::any_of(results.begin(), results.end(), [](R r) { return r.scores.published.has_value(); })) {
+    rows.push_back(row_of("published score", results, [](R r) {
+      return r.scores.published ? string_printf("%.1f", r.scores.published->value) : "-";
+    }));
+  }
   rows.push_back(
       row_of("questions", results, [](R r) { return std::to_string(r.scores.overall.questions); }));
   rows.push_back(row_of("parameters, total", results, [](R r) { return count_text(r.parameters.total); }));

@@ -6,19 +6,20 @@
 #include <string>
 
 #include "base/json.hpp"
+#include "eval/runner.hpp"
 #include "eval/task.hpp"
 #include "model/moe_llava.hpp"
 
 namespace moellava {
 
 struct EvalResult {
-  std::string model;      // folder
+  std::string model;      // folder, or what a file of answers made elsewhere calls its model
   std::string task;       // name
   std::string questions;  // file
   bool blank_images = false;
-  int64_t image_size = 0;  // pixels a side as the tower sees them, 0 for a text-only model
-  ParameterCount parameters;
-  double seconds = 0;
+  int64_t image_size = 0;     // pixels a side as the tower sees them, 0 for a text-only model
+  ParameterCount parameters;  // zeros for answers made elsewhere
+  RunCost cost;
   Scores scores;
 };
 

@@ -22,7 +22,7 @@ EvalResult moe_result() {
                                    .active = 160'200'000,
                                    .decoder_total = 200'000'000,
                                    .decoder_active = 150'000'000},
-                    .seconds = 61.5,
+                    .cost = {.questions = 200, .images = 123, .seconds = 61.5},
                     .scores = {}};
   result.scores.categories = {
       {.category = "count", .questions = 50, .correct = 20, .majority_correct = 15, .majority_answer = "two"},
@@ -51,12 +51,20 @@ TEST_F(ReportFile, ReadsBackWhatWasWritten) {
   result.blank_images = true;
   const Json written = result_json(result);
   EXPECT_EQ(written["overall"]["accuracy"], 0.7);
+  EXPECT_NEAR(written["overall"]["confidence_95"][0].get<double>(), 0.6332, 1e-4);
+  EXPECT_EQ(written["images_per_second"], 2.0);
   write_file_atomic(path_, written.dump());
   EXPECT_EQ(result_json(read_result(path_)), written);
 
   result.scores.yes_ratio.reset();
+  result.scores.overall.majority_correct.reset();
+  result.scores.published = Figure{"mean F1", 85.7};
   write_file_atomic(path_, result_json(result).dump());
-  EXPECT_FALSE(read_result(path_).scores.yes_ratio.has_value());
+  const Scores read = read_result(path_).scores;
+  EXPECT_FALSE(read.yes_ratio.has_value());
+  EXPECT_FALSE(read.overall.majority_correct.has_value());
+  EXPECT_EQ(read.published.value().name, "mean F1");
+  EXPECT_EQ(read.published.value().value, 85.7);
 }
 
 TEST_F(ReportFile, NamesTheFieldThatIsWrong) {
@@ -81,13 +89,28 @@ TEST_F(ReportFile, NamesTheFieldThatIsWrong) {
 
 TEST(Report, TerminalTable) {
   EXPECT_EQ(result_table(moe_result()),
-            "category  questions  accuracy  majority  most frequent\n"
-            "--------  ---------  --------  --------  -------------\n"
-            "count            50    40.0 %    30.0 %            two\n"
-            "presence        150    80.0 %    50.0 %             no\n"
-            "overall         200    70.0 %    45.0 %               \n"
+            "category  questions  accuracy  95 % interval  majority  most frequent\n"
+            "--------  ---------  --------  -------------  --------  -------------\n"
+            "count            50    40.0 %   27.6 to 53.8    30.0 %            two\n"
+            "presence        150    80.0 %   72.9 to 85.6    50.0 %             no\n"
+            "overall         200    70.0 %   63.3 to 75.9    45.0 %               \n"
             "\nyes ratio 48.0 % of 150 yes/no questions, 3 answered with neither\n"
-            "parameters 213.4 M total, 160.2 M active; pictures 224 px\n");
+            "parameters 213.4 M total, 160.2 M active; pictures 224 px\n"
+            "2.00 images/s over 200 questions\n");
+}
+
+TEST(Report, TerminalTableOfAnswersMadeElsewhere) {
+  EvalResult result = moe_result();
+  result.parameters = {};
+  result.scores.overall.majority_correct.reset();
+  result.scores.figures = {{.name = "random", .figures = {{"samples", 3000}, {"f1", 0.87654321}}}};
+  result.scores.published = Figure{"mean F1", 85.678};
+  const std::string table = result_table(result);
+  EXPECT_THAT(table, HasSubstr("overall         200    70.0 %   63.3 to 75.9         -               \n"));
+  EXPECT_THAT(
+      table,
+      HasSubstr("random         \n-------  ------\nsamples    3000\nf1       0.8765\n\nmean F1 85.68\n"));
+  EXPECT_THAT(table, testing::Not(HasSubstr("parameters")));
 }
 
 TEST(Report, ComparesSideBySide) {
@@ -95,6 +118,7 @@ TEST(Report, ComparesSideBySide) {
   dense.parameters = {.total = 135'000'000, .active = 135'000'000, .decoder_total = 0, .decoder_active = 0};
   dense.scores.categories.erase(dense.scores.categories.begin());
   dense.scores.yes_ratio.reset();
+  dense.scores.published = Figure{"accuracy", 61.44};
   const std::vector<EvalResult> results = {moe_result(), dense};
   EXPECT_EQ(comparison_table(results, std::vector<std::string>{"MoE", "dense"}),
             "|                    |        MoE |      dense |\n"
@@ -104,6 +128,7 @@ TEST(Report, ComparesSideBySide) {
             "| presence           |     80.0 % |     80.0 % |\n"
             "| majority answer    |     45.0 % |     45.0 % |\n"
             "| yes ratio          |     48.0 % |          - |\n"
+            "| published score    |          - |       61.4 |\n"
             "| questions          |        200 |        200 |\n"
             "| parameters, total  |    213.4 M |    135.0 M |\n"
             "| parameters, active |    160.2 M |    135.0 M |\n");

@@ -1,49 +1,48 @@
 #include "eval/runner.hpp"
 
+#include <chrono>
+
 #include "base/error.hpp"
 #include "base/progress.hpp"
+#include "eval/answer_text.hpp"
 #include "eval/prepare.hpp"
 #include "generate/engine.hpp"
 
 namespace moellava {
 
-namespace {
-
-// White space around an answer is how the model separates it, not what it says.
-std::string trimmed(const std::string& text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string::npos) return "";
-  return text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
-}
-
-}  // namespace
-
-std::vector<std::string> answer_questions(const MoeLlava& model, const Tokenizer& tokenizer, const Task& task,
-                                          const std::vector<Question>& questions, const RunOptions& options) {
+RunCost answer_questions(const MoeLlava& model, const Tokenizer& tokenizer, const Task& task,
+                         const std::vector<Question>& questions, const RunOptions& options, AnswerLog& log) {
   Engine engine(model, tokenizer);
-  QuestionPictures pictures(model, options.image_folder, options.blank_images);
+  QuestionPictures pictures(model, options.image_folder, options.blank_images, task.center_crop);
   GenerateRequest request;
   request.max_new_tokens = options.max_new_tokens;
   request.stop_ids = stop_ids(model, tokenizer);
   request.stop = stop_texts(model, tokenizer);
   request.moe = options.moe;
 
-  std::vector<std::string> answers(questions.size());
-  Progress progress(options.blank_images ? "asking, blanked" : "asking",
-                    static_cast<int64_t>(questions.size()));
-  int64_t done = 0;
-  for (size_t i : picture_order(questions)) {
+  std::vector<size_t> order = picture_order(questions);
+  std::erase_if(order, [&](size_t i) { return log.has(i); });
+  const auto total = static_cast<int64_t>(questions.size());
+  const int64_t earlier = total - static_cast<int64_t>(order.size());
+  Progress progress(options.blank_images ? "asking, blanked" : "asking", total, earlier);
+  RunCost cost;
+  const auto start = std::chrono::steady_clock::now();
+  for (size_t i : order) {
     const Question& question = questions[i];
     request.features = pictures.features(question);
-    request.ids = question_ids(model, tokenizer, task.prompt(question), request.features.defined());
+    request.ids = question_ids(model, tokenizer, question.text, request.features.defined());
     try {
-      answers[i] = trimmed(engine.generate(request).text);
+      // White space around an answer is how the model separates it, not what it says.
+      log.add(i, std::string(trimmed(engine.generate(request).text)));
     } catch (const Error& error) {
       throw Error(error.kind(), question.where + ": " + error.what());
     }
-    progress.update(++done);
+    cost.images += request.features.defined();
+    progress.update(earlier + ++cost.questions);
   }
-  return answers;
+  cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  log.finish();
+  return cost;
 }
 
 }  // namespace moellava

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
 #include <vector>
 
+#include "eval/answer_log.hpp"
 #include "eval/task.hpp"
 #include "model/moe_llava.hpp"
 #include "text/tokenizer.hpp"
@@ -18,9 +18,17 @@ struct RunOptions {
   MoeRun moe = {};
 };
 
-// The answers, greedy, in the order of the questions; questions about one picture are asked in a row, so that
-// the engine reuses what it has of the picture. Errors name the question's file and line. Shows progress.
-std::vector<std::string> answer_questions(const MoeLlava& model, const Tokenizer& tokenizer, const Task& task,
-                                          const std::vector<Question>& questions, const RunOptions& options);
+// What a run did now, without what an earlier one had done.
+struct RunCost {
+  int64_t questions = 0;
+  int64_t images = 0;  // questions with one
+  double seconds = 0;
+};
+
+// Asks, greedily, those of the log's questions that have no answer yet, and adds the answers; questions about
+// one picture are asked in a row, so that the engine reuses what it has of the picture. Errors name the
+// question's file and line. Shows progress.
+RunCost answer_questions(const MoeLlava& model, const Tokenizer& tokenizer, const Task& task,
+                         const std::vector<Question>& questions, const RunOptions& options, AnswerLog& log);
 
 }  // namespace moellava

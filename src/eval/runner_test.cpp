@@ -9,9 +9,9 @@
 #include <set>
 
 #include "base/error.hpp"
+#include "base/file_io.hpp"
 #include "eval/gif_testing.hpp"
 #include "eval/prepare.hpp"
-#include "eval/tasks/short_answer.hpp"
 #include "generate/engine.hpp"
 #include "tests/train_tiny_model.hpp"
 
@@ -30,17 +30,22 @@ class Runner : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  static Question question(const std::string& image, const std::string& text) {
-    return {.id = 0, .image = image, .text = text, .category = "all", .answer = "x", .where = "q.jsonl:2"};
+  static Question question(const std::string& image, const std::string& text, int64_t id = 0) {
+    return {.id = id, .image = image, .text = text, .category = "all", .answer = "x", .where = "q.jsonl:2"};
   }
   std::vector<std::string> run(const std::vector<Question>& questions, const RunOptions& options) const {
-    return answer_questions(*model_, tokenizer_, short_answer_task(), questions, options);
+    AnswerLog log({}, task_, questions, "tiny", "");
+    answer_questions(*model_, tokenizer_, task_, questions, options, log);
+    std::vector<std::string> texts;
+    for (const Answer& answer : log.answers()) texts.push_back(answer.text);
+    return texts;
   }
 
   const fs::path folder_ = fs::temp_directory_path() / ("moellava_runner_" + std::to_string(::getpid()));
   // Weights large enough that what a random model says depends on what it is asked.
   const std::unique_ptr<MoeLlava> model_ = testing::tiny_model(/*sparse=*/true, 2.0);
   const testing::ByteTokenizer tokenizer_;
+  const Task& task_ = find_task("short_answer");
 };
 
 TEST_F(Runner, AnswersEachQuestionAsIfItWereTheOnlyOne) {
@@ -76,6 +81,33 @@ TEST_F(Runner, SeesNothingWhenPicturesAreBlanked) {
   EXPECT_NE(seen[0], seen[1]);
   const std::vector<std::string> blanked = run(questions, {.image_folder = folder_, .blank_images = true});
   EXPECT_EQ(blanked[0], blanked[1]);
+}
+
+TEST_F(Runner, AsksOnlyWhatIsNotAnsweredYet) {
+  const std::vector<Question> questions = {question("red.gif", "What?", 1), question("", "Why?", 2),
+                                           question("red.gif", "How many?", 3)};
+  const fs::path path = folder_ / "answers.jsonl";
+  const RunOptions options{.image_folder = folder_};
+  AnswerLog whole(path, task_, questions, "tiny", "");
+  const RunCost cost = answer_questions(*model_, tokenizer_, task_, questions, options, whole);
+  EXPECT_EQ(cost.questions, 3);
+  EXPECT_EQ(cost.images, 2);
+  EXPECT_GT(cost.seconds, 0);
+  const std::string expected = read_file(path, 1 << 20);
+  write_file_atomic(path, expected.substr(0, expected.find('\n') + 20));  // one answer, and one cut off
+  AnswerLog rest(path, task_, questions, "tiny", "");
+  EXPECT_EQ(answer_questions(*model_, tokenizer_, task_, questions, options, rest).questions, 2);
+  EXPECT_EQ(read_file(path, 1 << 20), expected);
+}
+
+TEST_F(Runner, CropsWhereTheBenchmarkDoes) {
+  // Red to the left only: the centre has it elsewhere than the padded whole.
+  std::ofstream(folder_ / "wide.gif") << testing::wide_gif();
+  const Question wide = question("wide.gif", "What is it?");
+  QuestionPictures padded(*model_, folder_, false), cropped(*model_, folder_, false, /*center_crop=*/true);
+  EXPECT_FALSE(padded.features(wide).equal(cropped.features(wide)));
+  const Question square = question("red.gif", "What is it?");
+  EXPECT_TRUE(padded.features(square).equal(cropped.features(square)));
 }
 
 TEST_F(Runner, ErrorsNameTheQuestion) {

@@ -1,6 +1,7 @@
-// What a benchmark is: how its questions are read, asked and scored. One file in tasks/ each.
+// What a benchmark is: how its questions are read and its answers scored. One file in tasks/ each.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -8,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "eval/answers.hpp"
 #include "eval/questions.hpp"
 
 namespace moellava {
@@ -17,15 +19,22 @@ namespace moellava {
 struct Tally {
   std::string category;
   int64_t questions = 0;
-  int64_t correct = 0;
-  int64_t majority_correct = 0;
-  std::string majority_answer;  // "" for the sum over several categories
+  double correct = 0;                            // a sum of scores in [0, 1]: whole numbers, but for TextVQA
+  std::optional<int64_t> majority_correct = {};  // none where an answer is not simply right or wrong
+  std::string majority_answer = {};              // "" for the sum over several categories
 
-  double accuracy() const { return share(correct); }
-  double majority() const { return share(majority_correct); }
-  double share(int64_t n) const {
-    return questions > 0 ? static_cast<double>(n) / static_cast<double>(questions) : 0.0;
-  }
+  double accuracy() const { return questions > 0 ? correct / static_cast<double>(questions) : 0.0; }
+};
+
+// A number as the benchmark's own script prints it.
+struct Figure {
+  std::string name;
+  double value = 0;
+};
+
+struct FigureGroup {
+  std::string name;  // "adversarial"
+  std::vector<Figure> figures;
 };
 
 struct Scores {
@@ -34,15 +43,49 @@ struct Scores {
   int64_t yes_no_questions = 0;     // whose true answer is yes or no
   int64_t yes_no_unclear = 0;       // of these, answered with neither word
   std::optional<double> yes_ratio;  // share of these answered yes; none without such questions
+  std::optional<Figure> published;  // the one number that papers print for the benchmark
+  std::vector<FigureGroup> figures;
+};
+
+// What an evaluation is given.
+struct TaskInput {
+  std::filesystem::path questions = {};
+  std::filesystem::path annotations =
+      {};                 // the truth, where the benchmark keeps it apart: a file or a folder
+  bool circular = false;  // MMBench: every rotation of the options is asked
+  bool partial = false;   // not every question need have an answer
+};
+
+// Where the published archives keep things, relative to their common folder; "" for what is not needed.
+struct TaskLayout {
+  std::string_view questions;
+  std::string_view annotations;
+  std::string_view images;
 };
 
 struct Task {
   std::string_view name;
-  std::vector<Question> (*load)(const std::filesystem::path& file);
-  // What the user says after the picture.
-  std::string (*prompt)(const Question& question);
-  // `answers` [questions], as the model gave them.
-  Scores (*score)(std::span<const Question> questions, std::span<const std::string> answers);
+  TaskLayout layout = {};
+  // The picture is resized and its centre cut out, as the original's runner for this benchmark does; else as
+  // the model was trained.
+  bool center_crop = false;
+  // Recorded prompts begin with "<image>\n" when there is a picture (ScienceQA's tell by it).
+  bool marks_pictures = false;
+  // Lines of an answer file that are no JSON count as not given, as in the original's conversion.
+  bool skips_broken_answers = false;
+  bool rotates_options = false;  // TaskInput::circular means something
+  int64_t max_new_tokens = 128;
+  // The text of a question is all that is said after the picture.
+  std::vector<Question> (*load)(const TaskInput& input) = nullptr;
+  // Null where a judge or the benchmark's server scores. Throws BadData naming the answer's line or the file
+  // of the truth.
+  Scores (*score)(const TaskInput& input, std::span<const Answer> answers) = nullptr;
+  // The file that the benchmark's server or judge takes; null where there is none.
+  std::string (*submission)(const TaskInput& input, std::span<const Answer> answers) = nullptr;
 };
+
+// Throws Usage for a name that is no benchmark's.
+const Task& find_task(std::string_view name);
+std::vector<std::string> task_names();
 
 }  // namespace moellava

@@ -1,9 +1,10 @@
 #include "eval/tasks/short_answer.hpp"
 
 #include <algorithm>
-#include <map>
 
 #include "base/error.hpp"
+#include "eval/answer_text.hpp"
+#include "eval/tally.hpp"
 
 namespace moellava {
 
@@ -20,19 +21,8 @@ bool is_yes_or_no(std::string_view normalised) {
   return normalised == "yes" || normalised == "no";
 }
 
-// The letters an answer begins with: "yes" of "Yes, there is one."
-std::string first_word(std::string_view text) {
-  std::string word;
-  for (char c : text.substr(std::min(text.find_first_not_of(kSpace), text.size()))) {
-    const bool upper = c >= 'A' && c <= 'Z';
-    if (!upper && !(c >= 'a' && c <= 'z')) break;
-    word += static_cast<char>(upper ? c - 'A' + 'a' : c);
-  }
-  return word;
-}
-
-std::vector<Question> load(const std::filesystem::path& file) {
-  std::vector<Question> questions = read_questions(file);
+std::vector<Question> load(const TaskInput& input) {
+  std::vector<Question> questions = read_questions(input.questions);
   for (Question& question : questions) {
     if (normalise_answer(question.answer).empty()) {
       throw bad_data(question.where + ": answer", question.answer.empty() ? "missing field" : "says nothing",
@@ -43,35 +33,12 @@ std::vector<Question> load(const std::filesystem::path& file) {
   return questions;
 }
 
-std::string prompt(const Question& question) {
-  return question.text;
-}
-
-Tally tally_category(const std::string& category, std::span<const Question> questions,
-                     std::span<const std::string> answers) {
-  Tally tally{.category = category, .majority_answer = ""};
-  std::map<std::string, int64_t> truths;
-  for (size_t i = 0; i < questions.size(); ++i) {
-    if (questions[i].category != category) continue;
-    ++tally.questions;
-    tally.correct += is_correct(questions[i].answer, answers[i]);
-    const std::string truth = normalise_answer(questions[i].answer);
-    const int64_t count = ++truths[truth];
-    if (count > tally.majority_correct ||
-        (count == tally.majority_correct && truth < tally.majority_answer)) {
-      tally.majority_correct = count;
-      tally.majority_answer = truth;
-    }
-  }
-  return tally;
-}
-
-void count_yes(Scores& scores, std::span<const Question> questions, std::span<const std::string> answers) {
+void count_yes(Scores& scores, std::span<const Question> questions, std::span<const Answer* const> answers) {
   int64_t yes = 0;
   for (size_t i = 0; i < questions.size(); ++i) {
-    if (!is_yes_or_no(normalise_answer(questions[i].answer))) continue;
+    if (answers[i] == nullptr || !is_yes_or_no(normalise_answer(questions[i].answer))) continue;
     ++scores.yes_no_questions;
-    const std::string word = first_word(answers[i]);
+    const std::string word = first_word(answers[i]->text);
     yes += word == "yes";
     scores.yes_no_unclear += !is_yes_or_no(word);
   }
@@ -79,31 +46,25 @@ void count_yes(Scores& scores, std::span<const Question> questions, std::span<co
     scores.yes_ratio = static_cast<double>(yes) / static_cast<double>(scores.yes_no_questions);
 }
 
-Scores score(std::span<const Question> questions, std::span<const std::string> answers) {
-  std::vector<std::string> categories;
-  for (const Question& question : questions) categories.push_back(question.category);
-  std::sort(categories.begin(), categories.end());
-  categories.erase(std::unique(categories.begin(), categories.end()), categories.end());
-
-  Scores scores;
-  scores.overall.category = "overall";
-  for (const std::string& category : categories) {
-    const Tally& tally = scores.categories.emplace_back(tally_category(category, questions, answers));
-    scores.overall.questions += tally.questions;
-    scores.overall.correct += tally.correct;
-    scores.overall.majority_correct += tally.majority_correct;
+Scores score(const TaskInput& input, std::span<const Answer> answers) {
+  const std::vector<Question> questions = load(input);
+  const std::vector<const Answer*> matched = require_answers(questions, answers, input.partial);
+  std::vector<Graded> graded;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    if (matched[i] == nullptr) continue;
+    graded.push_back({.category = questions[i].category,
+                      .truth = normalise_answer(questions[i].answer),
+                      .score = is_correct(questions[i].answer, matched[i]->text) ? 1.0 : 0.0});
   }
-  count_yes(scores, questions, answers);
+  Scores scores = tally(graded);
+  count_yes(scores, questions, matched);
   return scores;
 }
 
 }  // namespace
 
 std::string normalise_answer(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  const std::string lower = lower_case(text);
   const size_t last = lower.find_last_not_of(std::string(kSpace) + std::string(kTrailingPunctuation));
   const std::string_view body = std::string_view(lower).substr(0, last == std::string::npos ? 0 : last + 1);
   std::string words;
@@ -123,7 +84,8 @@ bool is_correct(std::string_view truth, std::string_view answer) {
 }
 
 const Task& short_answer_task() {
-  static constexpr Task task{.name = "short_answer", .load = load, .prompt = prompt, .score = score};
+  static constexpr Task task{
+      .name = "short_answer", .layout = {}, .max_new_tokens = 12, .load = load, .score = score};
   return task;
 }
 

@@ -1,12 +1,8 @@
 #include "eval/tasks/short_answer.hpp"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <fstream>
-
-#include "base/error.hpp"
+#include "eval/eval_testing.hpp"
 
 namespace moellava {
 namespace {
@@ -17,7 +13,7 @@ struct Case {
   bool correct;
 };
 
-class ShortAnswerCases : public testing::TestWithParam<Case> {};
+class ShortAnswerCases : public ::testing::TestWithParam<Case> {};
 
 TEST_P(ShortAnswerCases, AreScored) {
   const Case& c = GetParam();
@@ -26,34 +22,51 @@ TEST_P(ShortAnswerCases, AreScored) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, ShortAnswerCases,
-    testing::Values(Case{"dog", "dog", true}, Case{"dog", "Dog", true}, Case{"dog", "dog.", true},
-                    Case{"dog", "A dog", true}, Case{"dog", "the dog!", true}, Case{"dog", "  dog \n", true},
-                    Case{"A dog.", "dog", true}, Case{"dog", "dogs", false}, Case{"dog", "dog cat", false},
-                    Case{"dog", "hot dog", false}, Case{"dog", "", false}, Case{"dog", ".", false},
-                    Case{"ice cream", "Ice  cream.", true}, Case{"ice cream", "ice", false},
-                    Case{"ant", "an ant", true}, Case{"two", "two", true},
-                    Case{"left", "On the left.", false}, Case{"on the left", "On left", true},
-                    Case{"3.5", "3.5", true}, Case{"3.5", "35", false},
-                    // Yes and no: the first word decides.
-                    Case{"yes", "yes", true}, Case{"yes", "Yes, there is a dog.", true},
-                    Case{"yes", "No", false}, Case{"no", "No.", true}, Case{"no", "no, there is not", true},
-                    Case{"no", "nothing", false}, Case{"no", "There is no dog", false},
-                    Case{"yes", "yesterday", false}, Case{"Yes", "YES!", true}, Case{"no", "", false},
-                    Case{"no", "\n No", true},
-                    // A truth that only begins with "no" is matched whole.
-                    Case{"no idea", "no", false}, Case{"no idea", "No idea.", true}));
+    ::testing::Values(Case{"dog", "dog", true}, Case{"dog", "Dog", true}, Case{"dog", "dog.", true},
+                      Case{"dog", "A dog", true}, Case{"dog", "the dog!", true},
+                      Case{"dog", "  dog \n", true}, Case{"A dog.", "dog", true}, Case{"dog", "dogs", false},
+                      Case{"dog", "dog cat", false}, Case{"dog", "hot dog", false}, Case{"dog", "", false},
+                      Case{"dog", ".", false}, Case{"ice cream", "Ice  cream.", true},
+                      Case{"ice cream", "ice", false}, Case{"ant", "an ant", true}, Case{"two", "two", true},
+                      Case{"left", "On the left.", false}, Case{"on the left", "On left", true},
+                      Case{"3.5", "3.5", true}, Case{"3.5", "35", false},
+                      // Yes and no: the first word decides.
+                      Case{"yes", "yes", true}, Case{"yes", "Yes, there is a dog.", true},
+                      Case{"yes", "No", false}, Case{"no", "No.", true}, Case{"no", "no, there is not", true},
+                      Case{"no", "nothing", false}, Case{"no", "There is no dog", false},
+                      Case{"yes", "yesterday", false}, Case{"Yes", "YES!", true}, Case{"no", "", false},
+                      Case{"no", "\n No", true},
+                      // A truth that only begins with "no" is matched whole.
+                      Case{"no idea", "no", false}, Case{"no idea", "No idea.", true}));
 
-Question question(const std::string& category, const std::string& answer) {
-  return {.id = 0, .image = "", .text = "?", .category = category, .answer = answer, .where = "q.jsonl:1"};
-}
+class ShortAnswer : public ::testing::Test {
+ protected:
+  // Questions of (category, truth), and their answers in the same order.
+  Scores score(const std::vector<std::pair<std::string, std::string>>& truths,
+               const std::vector<std::string>& texts) const {
+    std::string lines;
+    std::vector<Answer> answers;
+    for (size_t i = 0; i < truths.size(); ++i) {
+      lines +=
+          Json{{"question_id", i}, {"text", "?"}, {"category", truths[i].first}, {"answer", truths[i].second}}
+              .dump() +
+          "\n";
+      answers.push_back({.question_id = i, .text = texts[i]});
+    }
+    return short_answer_task().score({.questions = folder_.write("q.jsonl", lines)}, answers);
+  }
+  const testing::TemporaryFolder folder_;
+};
 
-TEST(ShortAnswer, TalliesCategoriesAndMajorities) {
-  const std::vector<Question> questions = {question("presence", "yes"), question("presence", "no"),
-                                           question("presence", "no"),  question("presence", "No."),
-                                           question("object", "dog"),   question("object", "cat"),
-                                           question("object", "a cat")};
-  const std::vector<std::string> answers = {"Yes", "yes there is", "no", "maybe", "dog", "dog", "Cat"};
-  const Scores scores = short_answer_task().score(questions, answers);
+TEST_F(ShortAnswer, TalliesCategoriesAndMajorities) {
+  const Scores scores = score({{"presence", "yes"},
+                               {"presence", "no"},
+                               {"presence", "no"},
+                               {"presence", "No."},
+                               {"object", "dog"},
+                               {"object", "cat"},
+                               {"object", "a cat"}},
+                              {"Yes", "yes there is", "no", "maybe", "dog", "dog", "Cat"});
 
   ASSERT_EQ(scores.categories.size(), 2U);
   const Tally& object = scores.categories[0];
@@ -70,48 +83,37 @@ TEST(ShortAnswer, TalliesCategoriesAndMajorities) {
 
   EXPECT_EQ(scores.overall.questions, 7);
   EXPECT_DOUBLE_EQ(scores.overall.accuracy(), 4.0 / 7);
-  EXPECT_DOUBLE_EQ(scores.overall.majority(), 5.0 / 7);
+  EXPECT_EQ(scores.overall.majority_correct, 5);
   EXPECT_EQ(scores.yes_no_questions, 4);
   EXPECT_EQ(scores.yes_no_unclear, 1);
   EXPECT_DOUBLE_EQ(scores.yes_ratio.value(), 0.5);
 }
 
-TEST(ShortAnswer, MajorityTiesDoNotDependOnTheOrder) {
-  const std::vector<std::string> answers = {"", ""};
-  for (const auto& [first, second] : {std::pair{"dog", "cat"}, std::pair{"cat", "dog"}}) {
-    const std::vector<Question> questions = {question("object", first), question("object", second)};
-    EXPECT_EQ(short_answer_task().score(questions, answers).categories[0].majority_answer, "cat");
-  }
+TEST_F(ShortAnswer, MajorityTiesDoNotDependOnTheOrder) {
+  for (const auto& [first, second] : {std::pair{"dog", "cat"}, std::pair{"cat", "dog"}})
+    EXPECT_EQ(score({{"object", first}, {"object", second}}, {"", ""}).categories[0].majority_answer, "cat");
 }
 
-TEST(ShortAnswer, HasNoYesRatioWithoutYesNoQuestions) {
-  const std::vector<Question> questions = {question("object", "dog")};
-  const std::vector<std::string> answers = {"yes"};
-  const Scores scores = short_answer_task().score(questions, answers);
+TEST_F(ShortAnswer, HasNoYesRatioWithoutYesNoQuestions) {
+  const Scores scores = score({{"object", "dog"}}, {"yes"});
   EXPECT_FALSE(scores.yes_ratio.has_value());
   EXPECT_EQ(scores.yes_no_questions, 0);
 }
 
-TEST(ShortAnswer, LoadsQuestionsWithTheirTruth) {
-  const auto questions =
-      short_answer_task().load(std::string(MOELLAVA_SOURCE_DIR) + "/tests/golden/eval/questions.jsonl");
+TEST_F(ShortAnswer, LoadsQuestionsWithTheirTruth) {
+  const auto questions = short_answer_task().load({.questions = testing::golden("questions.jsonl")});
   EXPECT_EQ(questions[1].answer, "no");
   EXPECT_EQ(questions[2].category, "all");
-  EXPECT_EQ(short_answer_task().prompt(questions[1]), "Is there a dog?");
+  EXPECT_EQ(questions[1].text, "Is there a dog?");
 }
 
-TEST(ShortAnswer, RefusesQuestionsWithoutTruth) {
+TEST_F(ShortAnswer, RefusesQuestionsWithoutTruth) {
   for (const char* answer : {"", ", \"answer\": \"\"", ", \"answer\": \"The.\""}) {
     const auto path =
-        std::filesystem::temp_directory_path() / ("moellava_truth_" + std::to_string(::getpid()) + ".jsonl");
-    std::ofstream(path) << "{\"question_id\": 1, \"text\": \"a?\"" << answer << "}\n";
-    try {
-      short_answer_task().load(path);
-      ADD_FAILURE() << "accepted: " << answer;
-    } catch (const Error& error) {
-      EXPECT_THAT(error.what(), testing::StartsWith(path.string() + ":1: answer: "));
-    }
-    std::filesystem::remove(path);
+        folder_.write("q.jsonl", std::string("{\"question_id\": 1, \"text\": \"a?\"") + answer + "}\n");
+    EXPECT_THAT(testing::refusal_of([&] { short_answer_task().load({.questions = path}); }),
+                ::testing::StartsWith(path.string() + ":1: answer: "))
+        << answer;
   }
 }
 

@@ -1,0 +1,16 @@
+// MMBench, English and Chinese: multiple choice in a table with columns index, question, hint, A to D,
+// answer (not in test files), category and image (base64, or the index of the row that has it).
+#pragma once
+
+#include "eval/task.hpp"
+
+namespace moellava {
+
+const Task& mmbench_task();
+const Task& mmbench_cn_task();
+
+// The letter of `options` ("ABCD") that an answer begins with, alone or before what is no letter or digit:
+// "B", "B. a dog", "(B)"; 0 for another answer.
+char chosen_option(std::string_view answer, std::string_view options);
+
+}  // namespace moellava
