@@ -10,6 +10,7 @@ import sys
 import tempfile
 import unittest
 
+from benchmark_folder import write_benchmarks
 from train_tiny_folder import write_data, write_language_model, write_tower
 
 PROGRAM = None
@@ -49,6 +50,7 @@ class ShownCommands(unittest.TestCase):
                           "answer": ("yes", "no")[i % 2]} for i in range(4)]
             (folder / "test.jsonl").write_text("".join(json.dumps(q) + "\n" for q in questions), encoding="utf-8")
             (folder / "scene.jpg").write_bytes((folder / "pictures/0.png").read_bytes())
+            write_benchmarks(folder / "eval")
             shown = [(page, words) for page in PAGES for words in commands(page)]
             self.assertGreaterEqual(len(shown), 8)
             for page, words in shown:
