@@ -16,6 +16,7 @@ from benchmark_folder import write_benchmarks
 from train_tiny_folder import train_arguments, write_all
 
 PROGRAM = None
+GOLDEN = pathlib.Path(__file__).resolve().parent / "golden/eval"
 QUESTIONS = [
     {"question_id": 0, "image": "0.png", "text": "Is there a dog?", "category": "presence", "answer": "yes"},
     {"question_id": "b", "image": "1.png", "text": "Is there a cat?", "category": "presence", "answer": "no"},
@@ -133,6 +134,25 @@ class EvalCommands(unittest.TestCase):
         answers = self.folder / "llava_bench.jsonl"
         self.assertIn("1 answers", self.on_benchmark("llava_bench", "--answers", answers).stdout)
         self.assertEqual(len(answers.read_text().splitlines()), 1)
+
+    def test_answers_made_elsewhere(self):
+        """The official scripts' results for the same answers; no question file where they need none."""
+        pope, result, submission = GOLDEN / "pope", self.folder / "golden.json", self.folder / "golden.txt"
+        for task, predictions, arguments, published in (
+                ("pope", pope / "answers.jsonl",
+                 ["--questions", pope / "questions.jsonl", "--annotations", pope / "annotations"], 57.9322),
+                ("scienceqa", GOLDEN / "sqa/answers.jsonl", ["--annotations", GOLDEN / "sqa"], 23.5294),
+                ("textvqa", GOLDEN / "textvqa/answers.jsonl",
+                 ["--annotations", GOLDEN / "textvqa/annotations.json"], 93.75),
+                ("gqa", GOLDEN / "gqa/merge.jsonl",
+                 ["--questions", GOLDEN / "gqa/testdev_balanced_questions.json"], 55.0)):
+            with self.subTest(task):
+                self.run_program("eval", "--task", task, "--predictions", predictions, "--result", result, *arguments)
+                self.assertAlmostEqual(json.loads(result.read_text())["published"]["value"], published, places=4)
+        vqav2 = GOLDEN / "vqav2"
+        self.run_program("eval", "--task", "vqav2", "--predictions", vqav2 / "answers/test-dev/ck/merge.jsonl",
+                         "--annotations", vqav2 / "llava_vqav2_mscoco_test2015.jsonl", "--submission", submission)
+        self.assertEqual(submission.read_bytes(), (vqav2 / "answers_upload/test-dev/ck.json").read_bytes())
 
     def test_circular_options(self):
         result = self.folder / "circular.json"

@@ -63,8 +63,11 @@ fs::path given_or_below(const fs::path& given, const EvalFlags& flags, std::stri
 // What to ask and score. Nothing has been read yet.
 TaskInput task_input(const EvalFlags& flags, const Task& task) {
   TaskInput input = flags.input;
-  input.questions = given_or_below(input.questions, flags, task.layout.questions, "--questions");
-  if (input.questions.empty()) throw usage_error("--questions", "needed for this benchmark");
+  const bool needs_questions = flags.predictions.empty() || !task.scored_without_questions;
+  if (needs_questions)
+    input.questions = given_or_below(input.questions, flags, task.layout.questions, "--questions");
+  if (needs_questions && input.questions.empty())
+    throw usage_error("--questions", "needed for this benchmark");
   input.annotations = given_or_below(input.annotations, flags, task.layout.annotations, "--annotations");
   input.partial = flags.limit > 0;
   return input;

@@ -73,6 +73,8 @@ struct Task {
   bool marks_pictures = false;
   // Lines of an answer file that are no JSON count as not given, as in the original's conversion.
   bool skips_broken_answers = false;
+  // `score` and `submission` read only the answers and the annotations.
+  bool scored_without_questions = false;
   bool rotates_options = false;  // TaskInput::circular means something
   int64_t max_new_tokens = 128;
   // The text of a question is all that is said after the picture.

@@ -82,7 +82,7 @@ struct Mean {
     sum += right ? 1 : 0;
     ++count;
   }
-  double percent() const { return count > 0 ? 100 * sum / count : 0; }
+  double percent() const { return count > 0 ? 100 * (sum / count) : 0; }
 };
 
 using Means = std::map<std::string, Mean>;

@@ -18,10 +18,15 @@ namespace {
 constexpr int64_t kRotation = 1'000'000;
 constexpr std::string_view kLetters = "ABCD";
 
-// pandas writes a missing value as an empty field, or as one of these words.
+// What pandas, with which the original reads the table, takes for a missing value, and what the original
+// itself does. ("Na" is sodium.)
 bool is_none(const std::string& value) {
+  constexpr std::string_view missing[] = {"",       "#N/A",    "#NA",     "#N/A N/A", "<NA>", "N/A",
+                                          "n/a",    "NA",      "NULL",    "null",     "-nan", "-NaN",
+                                          "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"};
+  if (std::find(std::begin(missing), std::end(missing), value) != std::end(missing)) return true;
   const std::string lower = lower_case(value);
-  return lower.empty() || lower == "nan" || lower == "none";
+  return lower == "nan" || lower == "none";
 }
 
 int64_t integer(const std::string& text, const std::string& where) {

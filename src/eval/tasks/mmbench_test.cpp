@@ -77,6 +77,17 @@ TEST_F(MmBench, ScoresLetters) {
     EXPECT_EQ(chosen_option(text, "ABCD"), 0) << text;
 }
 
+TEST_F(MmBench, EndsTheOptionsWhereOneIsMissing) {
+  for (const auto& [value, options] :
+       {std::pair{"N/A", 2}, {"None", 2}, {"", 2}, {"Na", 3}, {"null and void", 3}}) {
+    std::string table(kTable);
+    table.replace(table.find("blue"), 4, value);
+    write(table);
+    const std::string text = mmbench_task().load(input_)[0].text;
+    EXPECT_EQ(text.find("C. ") != std::string::npos, options == 3) << value;
+  }
+}
+
 TEST_F(MmBench, WritesTheUploadTable) {
   const std::vector<Answer> answers = {{.question_id = 7, .text = "B"}, {.question_id = 8, .text = "a\tb"}};
   EXPECT_EQ(mmbench_task().submission(input_, answers),

@@ -76,13 +76,13 @@ struct Subtask {
   double questions = 0, right = 0;
   std::map<std::string, std::pair<int, int>> pictures;  // id: questions, right ones
 
-  double accuracy() const { return questions > 0 ? 100 * right / questions : 0; }
+  double accuracy() const { return questions > 0 ? 100 * (right / questions) : 0; }
   // Pictures whose both questions are right.
   double accuracy_plus() const {
     const auto whole = std::count_if(pictures.begin(), pictures.end(), [](const auto& picture) {
       return picture.second.first == 2 && picture.second.second == 2;
     });
-    return pictures.empty() ? 0 : 100 * static_cast<double>(whole) / static_cast<double>(pictures.size());
+    return pictures.empty() ? 0 : 100 * (static_cast<double>(whole) / static_cast<double>(pictures.size()));
   }
 };
 

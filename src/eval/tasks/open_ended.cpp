@@ -36,6 +36,7 @@ const Task& mm_vet_task() {
   static constexpr Task task{.name = "mm_vet",
                              .layout = {"mm-vet/llava-mm-vet.jsonl", "", "mm-vet/images"},
                              .center_crop = true,
+                             .scored_without_questions = true,
                              .max_new_tokens = 1024,
                              .load = load,
                              .submission = mm_vet_submission};

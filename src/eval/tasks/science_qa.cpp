@@ -99,7 +99,7 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
     right_with_picture += pictured && right ? 1 : 0;
   }
   Scores scores = tally(graded);
-  scores.published = Figure{"IMG accuracy", with_picture > 0 ? 100 * right_with_picture / with_picture : 0};
+  scores.published = Figure{"IMG accuracy", with_picture > 0 ? 100 * (right_with_picture / with_picture) : 0};
   return scores;
 }
 
@@ -131,6 +131,7 @@ const Task& science_qa_task() {
       .layout = {"scienceqa/llava_test_CQM-A.json", "scienceqa", "scienceqa/images/test"},
       .center_crop = true,
       .marks_pictures = true,
+      .scored_without_questions = true,
       .max_new_tokens = 1024,
       .load = load,
       .score = score};

@@ -81,6 +81,7 @@ const Task& seed_bench_task() {
   static constexpr Task task{
       .name = "seed_bench",
       .layout = {"seed_bench/llava-seed-bench.jsonl", "seed_bench/SEED-Bench.json", "seed_bench"},
+      .scored_without_questions = true,
       .load = load,
       .score = score,
       .submission = submission};

@@ -124,6 +124,7 @@ const Task& text_vqa_task() {
   static constexpr Task task{.name = "textvqa",
                              .layout = {"textvqa/llava_textvqa_val_v051_ocr.jsonl",
                                         "textvqa/TextVQA_0.5.1_val.json", "textvqa/train_images"},
+                             .scored_without_questions = true,
                              .load = load,
                              .score = score};
   return task;

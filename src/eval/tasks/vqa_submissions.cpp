@@ -57,6 +57,7 @@ const Task& vqav2_task() {
                              .layout = {"vqav2/llava_vqav2_mscoco_test-dev2015.jsonl",
                                         "vqav2/llava_vqav2_mscoco_test2015.jsonl", "vqav2/test2015"},
                              .skips_broken_answers = true,
+                             .scored_without_questions = true,
                              .load = load,
                              .submission = vqav2_submission};
   return task;
