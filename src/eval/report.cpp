@@ -128,11 +128,29 @@ Row tally_row(const Tally& tally) {
           cell(tally.majority_answer)};
 }
 
-std::string figure_table(const FigureGroup& group) {
-  std::vector<Row> rows{{group.name, ""}};
-  for (const Figure& figure : group.figures)
-    rows.push_back({cell(figure.name), string_printf("%.4g", figure.value)});
-  return aligned(rows, /*markdown=*/false);
+bool same_names(const FigureGroup& a, const FigureGroup& b) {
+  return std::equal(a.figures.begin(), a.figures.end(), b.figures.begin(), b.figures.end(),
+                    [](const Figure& x, const Figure& y) { return x.name == y.name; });
+}
+
+// A table for each run of groups with the same figures, a column for each group.
+std::string figure_tables(std::span<const FigureGroup> groups) {
+  std::string text;
+  while (!groups.empty()) {
+    const auto other = std::find_if(groups.begin(), groups.end(), [&](const FigureGroup& group) {
+      return !same_names(group, groups.front());
+    });
+    const auto alike = groups.first(static_cast<size_t>(other - groups.begin()));
+    std::vector<Row> rows{{""}};
+    for (const FigureGroup& group : alike) rows[0].push_back(group.name);
+    for (size_t i = 0; i < alike.front().figures.size(); ++i) {
+      Row& row = rows.emplace_back(Row{cell(alike.front().figures[i].name)});
+      for (const FigureGroup& group : alike) row.push_back(string_printf("%.4g", group.figures[i].value));
+    }
+    text += "\n" + aligned(rows, /*markdown=*/false);
+    groups = groups.subspan(alike.size());
+  }
+  return text;
 }
 
 std::string model_lines(const EvalResult& result) {
@@ -249,7 +267,7 @@ std::string result_table(const EvalResult& result) {
   for (const Tally& tally : scores.categories) rows.push_back(tally_row(tally));
   rows.push_back(tally_row(scores.overall));
   std::string text = aligned(rows, /*markdown=*/false);
-  for (const FigureGroup& group : scores.figures) text += "\n" + figure_table(group);
+  text += figure_tables(scores.figures);
   if (scores.published)
     text += string_printf("\n%s %.2f\n", scores.published->name.c_str(), scores.published->value);
   if (scores.yes_ratio) {

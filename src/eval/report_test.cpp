@@ -103,13 +103,16 @@ TEST(Report, TerminalTableOfAnswersMadeElsewhere) {
   EvalResult result = moe_result();
   result.parameters = {};
   result.scores.overall.majority_correct.reset();
-  result.scores.figures = {{.name = "random", .figures = {{"samples", 3000}, {"f1", 0.87654321}}}};
+  result.scores.figures = {{.name = "random", .figures = {{"samples", 3000}, {"f1", 0.87654321}}},
+                           {.name = "popular", .figures = {{"samples", 2}, {"f1", 1}}},
+                           {.name = "points", .figures = {{"OCR", 125}}}};
   result.scores.published = Figure{"mean F1", 85.678};
   const std::string table = result_table(result);
   EXPECT_THAT(table, HasSubstr("overall         200    70.0 %   63.3 to 75.9         -               \n"));
   EXPECT_THAT(
       table,
-      HasSubstr("random         \n-------  ------\nsamples    3000\nf1       0.8765\n\nmean F1 85.68\n"));
+      HasSubstr("\n         random  popular\n-------  ------  -------\nsamples    3000        2\n"
+                "f1       0.8765        1\n\n     points\n---  ------\nOCR     125\n\nmean F1 85.68\n"));
   EXPECT_THAT(table, testing::Not(HasSubstr("parameters")));
 }
 
