@@ -94,6 +94,8 @@ std::string settings_of(const EvalFlags& flags, const RunOptions& run) {
   if (run.blank_images) text += ", blank_images";
   if (!flags.model.conversation.empty()) text += ", conv " + flags.model.conversation;
   if (!flags.model.vision_tower.empty()) text += ", vision_tower " + flags.model.vision_tower;
+  if (!flags.model.mm_projector.empty()) text += ", mm_projector " + flags.model.mm_projector;
+  if (flags.model.bf16) text += ", bf16";
   if (flags.model.top_k_experts) text += ", top_k_experts " + std::to_string(*flags.model.top_k_experts);
   if (flags.model.router_sampling != "top")
     text += ", router_sampling " + flags.model.router_sampling + " seed " + std::to_string(flags.model.seed);
