@@ -113,6 +113,7 @@ evaluate() {  # evaluate MODEL RESULT [FLAG...]
 
 report() {
   mkdir -p "$out/report"
+  rm -f "$out"/report/*.jsonl  # answers of an earlier run, to which eval would add
   evaluate stage3 moe && evaluate stage3 blank --blank-images && evaluate dense dense &&
     "$program" compare "$out/report/"{moe,blank,dense}.json --labels "MoE" "MoE, picture blanked" "dense" |
     tee "$out/report/table.md"

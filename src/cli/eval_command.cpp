@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
+#include "base/string_printf.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/model_options.hpp"
@@ -14,6 +15,7 @@
 #include "eval/report.hpp"
 #include "eval/runner.hpp"
 #include "eval/task.hpp"
+#include "model/fingerprint.hpp"
 
 namespace moellava {
 
@@ -88,9 +90,10 @@ void require_possible(const EvalFlags& flags, const Task& task) {
     throw usage_error("--model", "missing", {.expected = "--model, or --predictions to score"});
 }
 
-// All that changes an answer beside the model and the question.
-std::string settings_of(const EvalFlags& flags, const RunOptions& run) {
+// All that changes an answer beside the name of the model and the question.
+std::string settings_of(const EvalFlags& flags, const RunOptions& run, MoeLlava& model) {
   std::string text = "max_new_tokens " + std::to_string(run.max_new_tokens);
+  text += string_printf(", weights %016llx", static_cast<unsigned long long>(weights_fingerprint(model)));
   if (run.blank_images) text += ", blank_images";
   if (!flags.model.conversation.empty()) text += ", conv " + flags.model.conversation;
   if (!flags.model.vision_tower.empty()) text += ", vision_tower " + flags.model.vision_tower;
@@ -112,8 +115,9 @@ std::vector<Answer> ask(const EvalFlags& flags, const Task& task, const TaskInpu
   if (run.image_folder.empty() && !flags.data.empty())
     run.image_folder = fs::path(flags.data) / task.layout.images;
   require_pictures(questions, run.image_folder);
-  AnswerLog log(flags.answers, task, questions, folder_name(flags.model.model), settings_of(flags, run));
   const LoadedModel loaded = flags.model.load();
+  AnswerLog log(flags.answers, task, questions, folder_name(flags.model.model),
+                settings_of(flags, run, *loaded.model));
   run.moe = flags.model.moe_run(*loaded.model);
   const ModelConfig& config = loaded.model->config();
   result.model = flags.model.model;

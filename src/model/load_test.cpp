@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "files/safetensors.hpp"
+#include "model/fingerprint.hpp"
 #include "model/weights.hpp"
 #include "tests/testing.hpp"
 #include "tests/tiny_tokenizer.hpp"
@@ -182,6 +183,18 @@ TEST(Load, UpcyclingCopiesTheFeedForwardIntoEveryExpert) {
   EXPECT_TENSORS_CLOSE(sparse.model->decoder().forward(x, {}).hidden,
                        dense.model->decoder().forward(x, {}).hidden);
   EXPECT_THROW(load_model(saved("llama", true), {.upcycle = moe}), Error);
+}
+
+TEST(Load, AFingerprintTellsWeightsApart) {
+  const fs::path folder = saved("phi", /*sparse=*/true);
+  const LoadedModel loaded = load_model(folder);
+  const LoadedModel mapped = load_model(folder, {.memory = WeightMemory::AsStored});
+  const uint64_t before = weights_fingerprint(*loaded.model);
+  EXPECT_EQ(weights_fingerprint(*mapped.model), before);
+  loaded.model->visit([](const std::string& name, at::Tensor& tensor) {
+    if (name.ends_with("layers.1.mlp.up_proj.weight")) tensor.mul_(1.001);
+  });
+  EXPECT_NE(weights_fingerprint(*loaded.model), before);
 }
 
 TEST(Load, CountsTotalAndActiveParameters) {
