@@ -198,6 +198,16 @@ class EvalCommands(unittest.TestCase):
                       self.on_questions("eval", *images, "--limit", "1", code=3).stderr)
         self.assertEqual(answers.read_bytes(), before)
 
+    def test_answers_of_the_same_folder_trained_otherwise(self):
+        self.evaluate("before")
+        other = self.folder / "other" / "moe"
+        trained = subprocess.run(train_arguments(PROGRAM, self.folder, other, "--learning_rate", "1e-2"),
+                                 capture_output=True, text=True)
+        self.assertEqual(trained.returncode, 0, trained.stderr)
+        refused = self.run_program("eval", "--model", other, "--questions", self.questions, "--image-folder",
+                                   self.folder / "images", "--answers", self.folder / "before.jsonl", code=3)
+        self.assertIn("settings: answers of another run", refused.stderr)
+
     def test_missing_pictures_are_all_named_first(self):
         questions = self.folder / "missing.jsonl"
         questions.write_text("".join(json.dumps(QUESTIONS[0] | {"image": image}) + "\n"
