@@ -14,7 +14,8 @@ scores it on stamps it has never seen, and lets it answer questions about a pict
 
 Options:
   --quick      few pictures and steps: shows that everything works (under 4 minutes after the build)
-  --full       four times the data (at most 3 hours on 2 cores); the default takes about 40 minutes
+  --full       four times the data (at most 3 hours on 2 cores; its scores stand in docs/evaluation.md);
+               the default takes about 40 minutes
   --out DIR    where the data, the models and the report go (default: demo-run)
   -h, --help   this text
 

@@ -124,13 +124,12 @@ BenchResult measure(const BenchFlags& flags) {
   result.load_seconds = seconds_of([&] { loaded = flags.model.load(); });
   result.bandwidth = read_bandwidth();
   result.matmul = matmul_rate();
-  const GenerateRequest request = random_request(*loaded.model, *loaded.tokenizer, flags, result);
   // The first pass brings the weights into memory.
-  GenerateRequest warm_up = request;
+  GenerateRequest warm_up = random_request(*loaded.model, *loaded.tokenizer, flags, result);
   warm_up.max_new_tokens = 2;
   Engine(*loaded.model, *loaded.tokenizer).generate(warm_up);
-  if (request.features.defined()) random_request(*loaded.model, *loaded.tokenizer, flags, result);
 
+  const GenerateRequest request = random_request(*loaded.model, *loaded.tokenizer, flags, result);
   const GenerateResult answer = Engine(*loaded.model, *loaded.tokenizer).generate(request);
   result.positions = answer.prompt_positions;
   result.prompt_seconds = answer.prompt_seconds;
