@@ -116,9 +116,14 @@ void SentencePieceTokenizer::save(const fs::path& folder) const {
 std::unique_ptr<sentencepiece::SentencePieceProcessor> load_processor(std::string_view model,
                                                                       const std::string& where) {
   auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
-  const sentencepiece::util::Status status = processor->LoadFromSerializedProto(model);
-  if (!status.ok())
-    throw bad_data(where, "not a SentencePiece model", {.found = printable(status.ToString())});
+  std::string problem;
+  try {
+    const sentencepiece::util::Status status = processor->LoadFromSerializedProto(model);
+    if (!status.ok()) problem = status.ToString();
+  } catch (const std::exception& error) {  // a piece that begins with a zero byte
+    problem = error.what();
+  }
+  if (!problem.empty()) throw bad_data(where, "not a SentencePiece model", {.found = printable(problem)});
   // Merges are ordered by score, and nothing has an order with what is not a number.
   for (int id = 0; id < processor->GetPieceSize(); ++id) {
     if (!std::isfinite(processor->GetScore(id)))

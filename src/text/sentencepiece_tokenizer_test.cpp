@@ -70,7 +70,12 @@ TEST(SentencePiece, SavedItIsTheSame) {
 }
 
 TEST(SentencePiece, OtherBytesAreRefused) {
-  for (const std::string& bytes : {std::string(), std::string("not a model"), std::string(64, '\xff')}) {
+  // A model with the pieces "<unk>" and two zero bytes: the library's own trie refuses such a key by
+  // throwing.
+  const std::string zeros("\x0a\x0e\x0a\x05<unk>\x15\0\0\0\0\x18\x02\x0a\x09\x0a\x02\0\0\x15\0\0\x80\xbf",
+                          27);
+  for (const std::string& bytes :
+       {std::string(), std::string("not a model"), std::string(64, '\xff'), zeros}) {
     try {
       parse_sentencepiece(bytes, "tokenizer.model");
       FAIL() << "accepted";
