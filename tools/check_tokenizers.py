@@ -38,7 +38,7 @@ EMOJI = [(0x1F300, 0x1F5FF), (0x1F600, 0x1F64F), (0x1F680, 0x1F6FF), (0x1F900, 0
 SPACES = [" ", "  ", "   ", "\t", "\n", "\r\n", "\n\n", "\r", "\x0b", "\x0c", "\x85", "\xa0", "\u1680", "\u180e",
           "\u2003", "\u2009", "\u200b", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000", "\ufeff", " " * 31, " " * 40]
 CODE = ["for (int i = 0; i < n; ++i) {\n\t", "def f(x):\n    return x**2\n", "if(a&&b||!c)", "std::vector<int>", "a_b_c",
-        "#include <stdio.h>\n", "https://example.org/?q=1&r=%20", "{'k': [1, 2.5e-3]}", "\\n\\t\\\\", "// ...", "$x->y()",
+        "#include <stdio.h>\n", "https://localhost/?q=1&r=%20", "{'k': [1, 2.5e-3]}", "\\n\\t\\\\", "// ...", "$x->y()",
         "it's", "we'LL", "I'Ve", "'S", "don't", "'re'", "o'clock", "=====", "!!!???", "(((", "100,000.00", "12345678"]
 
 
