@@ -17,8 +17,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr uint64_t kShardBytes = 5'000'000'000;  // Hugging Face's default
-
 std::string first_of(const JsonObject& json, std::initializer_list<const char*> keys, std::string fallback) {
   for (const char* key : keys) {
     if (json.has(key)) return json.string(key);

@@ -8,6 +8,8 @@
 
 namespace moellava {
 
+constexpr uint64_t kShardBytes = 5'000'000'000;  // of a safetensors file at most; Hugging Face's default
+
 // config.json (+ preprocessor_config.json). `vision` is set when the config names a tower whose geometry is
 // known from the folder's vision_config or from the tower's published name.
 ModelConfig read_model_config(const std::filesystem::path& folder);

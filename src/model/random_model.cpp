@@ -21,7 +21,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr uint64_t kShardBytes = 5'000'000'000;
 constexpr size_t kBlock = 1 << 20;  // values made at a time
 
 // The language models, by what differs between their published config.json files.
@@ -135,21 +134,6 @@ Json config_of(const Layout& layout) {
   return json;
 }
 
-Json preprocessor_of(const Layout& layout) {
-  const int side = layout.tiny ? 56 : layout.siglip ? 384 : 336;
-  Json json = {{"do_rescale", true}, {"do_normalize", true}, {"resample", 3}};
-  if (layout.siglip) {
-    json["size"] = {{"height", side}, {"width", side}};
-    json["image_mean"] = json["image_std"] = {0.5, 0.5, 0.5};
-  } else {
-    json["size"] = {{"shortest_edge", side}};
-    json["crop_size"] = {{"height", side}, {"width", side}};
-    json["image_mean"] = {0.48145466, 0.4578275, 0.40821073};
-    json["image_std"] = {0.26862954, 0.26130258, 0.27577711};
-  }
-  return json;
-}
-
 // All bytes, and made-up words: no text is ever encoded into them, but the model may write them.
 void write_tokenizer(int64_t tokens, const fs::path& folder) {
   BpeVocabulary vocabulary;
@@ -232,10 +216,12 @@ void write_random_model(const fs::path& folder, const RandomModelOptions& option
   fs::remove_all(partial);
   fs::create_directories(partial);
   write_file_atomic(partial / "config.json", config_of(layout).dump(2) + "\n");
-  write_file_atomic(partial / "preprocessor_config.json", preprocessor_of(layout).dump(2) + "\n");
+  const ModelConfig config = read_model_config(partial);
+  write_file_atomic(partial / "preprocessor_config.json",
+                    write_preprocess_config(config.preprocess).dump(2) + "\n");
   write_tokenizer(layout.backbone.tokens, partial);
   const ShapesOnly shapes_only;
-  MoeLlava outline(read_model_config(partial));
+  MoeLlava outline(config);
   std::vector<TensorSource> tensors = tensors_of(outline, options.seed);
   Progress progress("writing tensors", static_cast<int64_t>(tensors.size()));
   int64_t done = 0;
