@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
+#include "base/fnv1a.hpp"
 #include "base/random.hpp"
 #include "eval/json_lines.hpp"
 #include "text/utf8.hpp"
@@ -15,20 +16,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// FNV-1a.
-uint64_t hash_of(const std::string& text) {
-  uint64_t hash = 0xcbf29ce484222325ull;
-  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-  return hash;
-}
-
 // As long as the original's shortuuid, but the same for the same model and line, so that equal runs write
 // equal files.
 std::string answer_id(const std::string& model_id, uint64_t line) {
   constexpr std::string_view alphabet = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
   std::string id(22, ' ');
+  Fnv1a hash;
+  hash.add(model_id);
   for (size_t i = 0; i < id.size(); ++i)
-    id[i] = alphabet[random_bits(hash_of(model_id), line, i) % alphabet.size()];
+    id[i] = alphabet[random_bits(hash.value(), line, i) % alphabet.size()];
   return id;
 }
 

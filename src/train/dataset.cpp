@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
+#include "base/fnv1a.hpp"
 #include "base/json.hpp"
 #include "base/path_below.hpp"
 
@@ -21,17 +22,17 @@ constexpr uint64_t kLargestFile = 1ull << 30;
 class Fingerprint {
  public:
   void add(std::string_view bytes) {
-    for (char c : bytes) value_ = (value_ ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-    value_ = (value_ ^ 0xff) * 0x100000001b3ull;  // ("a", "b") differs from ("ab", "")
+    hash_.add(bytes);
+    hash_.add("\xff");  // ("a", "b") differs from ("ab", "")
   }
   std::string text() const {
     char digits[17];
-    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(value_));
+    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash_.value()));
     return digits;
   }
 
  private:
-  uint64_t value_ = 0xcbf29ce484222325ull;
+  Fnv1a hash_;
 };
 
 // "data.json: record 12, id \"x\""
