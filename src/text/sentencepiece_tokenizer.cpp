@@ -86,31 +86,27 @@ void SentencePieceTokenizer::encode_words(std::string_view words, const Emit& em
 }
 
 void SentencePieceTokenizer::save(const fs::path& folder) const {
-  Json special = Json::object();
-  auto name = [&](const char* key, const std::optional<int32_t>& id) {
-    if (id) special[key] = token_bytes(*id);
-  };
-  name("bos_token", bos_id);
-  name("eos_token", eos_id);
-  name("pad_token", pad_id);
-  Json config = special;
-  config["tokenizer_class"] = "LlamaTokenizer";
-  config["legacy"] = true;
-  config["add_bos_token"] = adds_bos;
-  config["add_eos_token"] = false;
-  config["clean_up_tokenization_spaces"] = false;
   Json decoder = Json::object();
   for (const AddedToken& token : added_tokens_) {
     decoder[std::to_string(token.id)] = {{"content", token.text},          {"single_word", false},
                                          {"lstrip", token.lstrip},         {"rstrip", token.rstrip},
                                          {"normalized", token.normalized}, {"special", token.special}};
   }
-  config["added_tokens_decoder"] = decoder;
-  if (!chat_template.empty()) config["chat_template"] = chat_template;
+  const auto spelled = [&](const std::optional<int32_t>& id) {
+    return id ? token_bytes(*id) : std::string();
+  };
   fs::create_directories(folder);
   write_file_atomic(folder / "tokenizer.model", processor_->serialized_model_proto());
-  write_file_atomic(folder / "special_tokens_map.json", special.dump(2) + "\n");
-  write_file_atomic(folder / "tokenizer_config.json", config.dump(2) + "\n");
+  write_tokenizer_config(folder,
+                         {.bos = spelled(bos_id),
+                          .eos = spelled(eos_id),
+                          .pad = spelled(pad_id),
+                          .chat_template = chat_template},
+                         {{"tokenizer_class", "LlamaTokenizer"},
+                          {"legacy", true},
+                          {"add_bos_token", adds_bos},
+                          {"add_eos_token", false},
+                          {"added_tokens_decoder", decoder}});
 }
 
 std::unique_ptr<sentencepiece::SentencePieceProcessor> load_processor(std::string_view model,

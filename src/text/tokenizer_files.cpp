@@ -165,19 +165,28 @@ void save_tokenizer_folder(const BpeVocabulary& vocabulary, const fs::path& fold
   std::map<int32_t, std::string> spelling;
   for (const auto& [token, id] : vocabulary.tokens) spelling[id] = token;
   for (const AddedToken& token : vocabulary.added) spelling[token.id] = token.text;
-  Json special = Json::object();
-  auto name = [&](const char* key, const std::optional<int32_t>& id) {
-    if (id) special[key] = spelling[*id];
-  };
-  name("bos_token", vocabulary.bos_id);
-  name("eos_token", vocabulary.eos_id);
-  name("pad_token", vocabulary.pad_id);
-  Json config = special;
-  config["tokenizer_class"] = "PreTrainedTokenizerFast";
-  config["clean_up_tokenization_spaces"] = false;
-  if (!vocabulary.chat_template.empty()) config["chat_template"] = vocabulary.chat_template;
+  const auto spelled = [&](const std::optional<int32_t>& id) { return id ? spelling[*id] : std::string(); };
   fs::create_directories(folder);
   write_file_atomic(folder / "tokenizer.json", tokenizer_json(vocabulary));
+  write_tokenizer_config(folder,
+                         {.bos = spelled(vocabulary.bos_id),
+                          .eos = spelled(vocabulary.eos_id),
+                          .pad = spelled(vocabulary.pad_id),
+                          .chat_template = vocabulary.chat_template},
+                         {{"tokenizer_class", "PreTrainedTokenizerFast"}});
+}
+
+void write_tokenizer_config(const fs::path& folder, const TokenizerNames& names, Json config) {
+  Json special = Json::object();
+  const auto name = [&](const char* key, const std::string& token) {
+    if (!token.empty()) special[key] = token;
+  };
+  name("bos_token", names.bos);
+  name("eos_token", names.eos);
+  name("pad_token", names.pad);
+  config.update(special);
+  config["clean_up_tokenization_spaces"] = false;
+  if (!names.chat_template.empty()) config["chat_template"] = names.chat_template;
   write_file_atomic(folder / "special_tokens_map.json", special.dump(2) + "\n");
   write_file_atomic(folder / "tokenizer_config.json", config.dump(2) + "\n");
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.hpp"
 #include "text/byte_level_bpe.hpp"
 
 namespace moellava {
@@ -33,5 +34,13 @@ void read_tokenizer_config(const std::filesystem::path& folder, BpeVocabulary& v
 
 // tokenizer.json, tokenizer_config.json and special_tokens_map.json, as Hugging Face's tokenizers read them.
 void save_tokenizer_folder(const BpeVocabulary& vocabulary, const std::filesystem::path& folder);
+
+// What every kind of tokenizer writes the same: its special tokens, "" for none, and its template.
+struct TokenizerNames {
+  std::string bos, eos, pad;
+  std::string chat_template;
+};
+// special_tokens_map.json, and tokenizer_config.json, which says what `config` holds besides.
+void write_tokenizer_config(const std::filesystem::path& folder, const TokenizerNames& names, Json config);
 
 }  // namespace moellava
