@@ -1,4 +1,4 @@
-// A model small enough to train in a test, and a tokenizer of bytes.
+// What training needs of a tiny model: gentle weights, a tokenizer of bytes, samples and pictures' features.
 #pragma once
 
 #include <ATen/core/grad_mode.h>
@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "base/random.hpp"
-#include "model/moe_llava.hpp"
 #include "nn/linear.hpp"
+#include "tests/tiny_model.hpp"
 #include "text/tokenizer.hpp"
 #include "train/dataset.hpp"
 #include "train/features.hpp"
@@ -51,29 +51,6 @@ class ByteTokenizer : public Tokenizer {
   }
   void save(const std::filesystem::path&) const override {}
 };
-
-// 4 layers of width 16, a CLIP tower of width 8 over 16-pixel pictures: 4 visual tokens.
-inline ModelConfig tiny_config(bool sparse) {
-  ModelConfig config;
-  config.family = "llama";
-  config.decoder = {
-      .vocab_size = 260, .hidden_size = 16, .intermediate_size = 24, .layers = 4, .heads = 2, .kv_heads = 1};
-  if (sparse) {
-    config.moe.layers = {0, 2};
-    config.moe.experts = {4, 4};
-    config.moe.capacity_factor = 1.5;
-  }
-  VisionConfig vision;
-  vision.hidden_size = 8;
-  vision.intermediate_size = 16;
-  vision.layers = 2;
-  vision.heads = 2;
-  vision.image_size = 16;
-  vision.patch_size = 8;
-  config.vision = vision;
-  config.preprocess.size = 16;
-  return config;
-}
 
 // Norm weights 1, biases 0, everything else uniform.
 inline std::unique_ptr<MoeLlava> tiny_model(bool sparse, double bound = 0.3, uint64_t seed = 1) {

@@ -1,7 +1,7 @@
 #include "generate/chat_session.hpp"
 
 #include "base/error.hpp"
-#include "tests/testing.hpp"
+#include "tests/tiny_model.hpp"
 #include "tests/tiny_tokenizer.hpp"
 
 namespace moellava {
@@ -11,27 +11,11 @@ using testing::random_tensor;
 
 constexpr int64_t kTokensPerPicture = 4;
 
-ModelConfig tiny_config() {
-  ModelConfig config;
-  config.family = "llama";
+ModelConfig chatml_config() {
+  ModelConfig config = testing::tiny_config(/*sparse=*/true);
   config.conversation = "chatml";
-  config.decoder = {.vocab_size = 259,
-                    .hidden_size = 16,
-                    .intermediate_size = 24,
-                    .layers = 3,
-                    .heads = 2,
-                    .kv_heads = 1,
-                    .max_positions = 512};
-  config.moe.layers = {0, 2};
-  config.moe.experts = {4, 4};
-  VisionConfig vision;
-  vision.hidden_size = 8;
-  vision.intermediate_size = 8;
-  vision.layers = 2;
-  vision.heads = 2;
-  vision.image_size = 8;
-  vision.patch_size = 4;
-  config.vision = vision;
+  config.decoder.vocab_size = 259;
+  config.decoder.max_positions = 512;
   return config;
 }
 
@@ -57,12 +41,7 @@ TEST(UserTurn, AMarkerWithoutAPictureIsAWord) {
 
 class ChatSessionTest : public ::testing::Test {
  protected:
-  ChatSessionTest() {
-    uint64_t stream = 0;
-    model_.visit([&](const std::string&, at::Tensor& tensor) {
-      tensor.copy_(random_tensor(tensor.sizes(), ++stream));
-    });
-  }
+  ChatSessionTest() { testing::fill_random(model_); }
   static at::Tensor picture(uint64_t number) {
     return random_tensor({1, kTokensPerPicture, 8}, 100 + number);
   }
@@ -78,7 +57,7 @@ class ChatSessionTest : public ::testing::Test {
     return text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
   }
 
-  MoeLlava model_{tiny_config()};
+  MoeLlava model_{chatml_config()};
   std::unique_ptr<Tokenizer> tokenizer_ = testing::tiny_tokenizer();
 };
 

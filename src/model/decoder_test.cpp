@@ -1,31 +1,15 @@
 // What the variations of the decoder do, each against the same decoder without it.
 #include "model/decoder.hpp"
 
-#include "tests/testing.hpp"
+#include "tests/tiny_model.hpp"
 
 namespace moellava {
 namespace {
 
-using testing::random_tensor;
+using testing::random_decoder;
+using testing::tiny_decoder_config;
 
-DecoderConfig tiny_config() {
-  DecoderConfig config;
-  config.vocab_size = 20;
-  config.hidden_size = 16;
-  config.intermediate_size = 12;
-  config.layers = 3;
-  config.heads = 4;
-  config.kv_heads = 2;
-  return config;
-}
-
-Decoder make_decoder(const DecoderConfig& config, const MoeConfig& moe = {}) {
-  Decoder decoder(config, moe);
-  uint64_t stream = 0;
-  decoder.visit(
-      [&](const std::string&, at::Tensor& tensor) { tensor = random_tensor(tensor.sizes(), ++stream); });
-  return decoder;
-}
+constexpr int64_t kVocabulary = 20;
 
 at::Tensor logits_of(const Decoder& decoder, const at::Tensor& ids) {
   return decoder.logits(decoder.forward(decoder.embed(ids), {}).hidden);
@@ -49,13 +33,13 @@ TEST(Decoder, ScalesAreThoseOfTheWeights) {
   moe.layers = {1};
   moe.experts = {2};
   for (Residual residual : {Residual::Sequential, Residual::Parallel}) {
-    DecoderConfig config = tiny_config();
+    DecoderConfig config = tiny_decoder_config(kVocabulary);
     config.residual = residual;
-    Decoder plain = make_decoder(config, moe);
+    Decoder plain = random_decoder(config, moe);
     config.embedding_scale = 3;
     config.residual_scale = 0.5;
     config.logit_scale = 0.25;
-    const Decoder scaled = make_decoder(config, moe);
+    const Decoder scaled = random_decoder(config, moe);
     plain.visit([](const std::string& name, at::Tensor& tensor) {
       if (name.find("embed_tokens") != name.npos) tensor = tensor * 3;
       if (name.find("o_proj") != name.npos || name.find("down_proj") != name.npos) tensor = tensor * 0.5;
@@ -67,11 +51,11 @@ TEST(Decoder, ScalesAreThoseOfTheWeights) {
 }
 
 TEST(Decoder, AWindowHoldsWithACacheAndWithPadding) {
-  DecoderConfig config = tiny_config();
+  DecoderConfig config = tiny_decoder_config(kVocabulary);
   const at::Tensor ids = at::arange(12).view({1, 12});
-  const at::Tensor unlimited = logits_of(make_decoder(config), ids);
+  const at::Tensor unlimited = logits_of(random_decoder(config), ids);
   config.attention_window = 4;
-  const Decoder decoder = make_decoder(config);
+  const Decoder decoder = random_decoder(config);
   const at::Tensor whole = logits_of(decoder, ids);
   EXPECT_TENSORS_CLOSE(whole.narrow(1, 0, 4), unlimited.narrow(1, 0, 4));
   EXPECT_GT(testing::relative_difference(whole, unlimited), 1e-2);
@@ -84,30 +68,30 @@ TEST(Decoder, AWindowHoldsWithACacheAndWithPadding) {
 }
 
 TEST(Decoder, ALongPromptTurnsSlowerAndItsAnswerWithIt) {
-  DecoderConfig config = tiny_config();
+  DecoderConfig config = tiny_decoder_config(kVocabulary);
   const at::Tensor ids = at::arange(12).view({1, 12});
   DecoderConfig slow = config;
-  slow.rope_theta *= std::pow(7, 4.0 / 2);  // 12 of 4: 2^(ceil(log2 3) + 1) - 1, in heads of 4
+  slow.rope_theta *= std::pow(7, 8.0 / 6);  // 12 of 4: 2^(ceil(log2 3) + 1) - 1, in heads of 8
   config.dynamic_ntk_length = 4;
-  const Decoder decoder = make_decoder(config);
-  const at::Tensor expected = logits_of(make_decoder(slow), ids);
+  const Decoder decoder = random_decoder(config);
+  const at::Tensor expected = logits_of(random_decoder(slow), ids);
   EXPECT_TENSORS_CLOSE(logits_of(decoder, ids), expected);
   // A prompt of 9 has the same factor, and keeps it for what follows; one of 3 has none, and keeps that.
   EXPECT_TENSORS_CLOSE(cached_logits(decoder, ids, 9), expected);
   config.dynamic_ntk_length = 0;
-  EXPECT_TENSORS_CLOSE(cached_logits(decoder, ids, 3), logits_of(make_decoder(config), ids));
+  EXPECT_TENSORS_CLOSE(cached_logits(decoder, ids, 3), logits_of(random_decoder(config), ids));
   DecoderRun training;
   training.moe.training = true;
   EXPECT_TENSORS_CLOSE(decoder.logits(decoder.forward(decoder.embed(ids), training).hidden),
-                       logits_of(make_decoder(config), ids));
+                       logits_of(random_decoder(config), ids));
 }
 
 TEST(Decoder, LognGivesTheSameAnswersWithACache) {
-  DecoderConfig config = tiny_config();
+  DecoderConfig config = tiny_decoder_config(kVocabulary);
   const at::Tensor ids = at::arange(12).view({1, 12});
-  const at::Tensor plain = logits_of(make_decoder(config), ids);
+  const at::Tensor plain = logits_of(random_decoder(config), ids);
   config.logn_length = 4;
-  const Decoder decoder = make_decoder(config);
+  const Decoder decoder = random_decoder(config);
   const at::Tensor whole = logits_of(decoder, ids);
   EXPECT_TENSORS_CLOSE(whole.narrow(1, 0, 4), plain.narrow(1, 0, 4));
   EXPECT_GT(testing::relative_difference(whole, plain), 1e-3);

@@ -9,7 +9,7 @@
 #include "files/safetensors.hpp"
 #include "model/fingerprint.hpp"
 #include "model/weights.hpp"
-#include "tests/testing.hpp"
+#include "tests/tiny_model.hpp"
 #include "tests/tiny_tokenizer.hpp"
 
 namespace moellava {
@@ -19,60 +19,16 @@ namespace fs = std::filesystem;
 using testing::golden;
 using testing::random_tensor;
 
-ModelConfig tiny_config(const std::string& family, bool sparse) {
+ModelConfig small_config(const std::string& family, bool sparse) {
   ModelConfig config;
   config.family = family;
-  DecoderConfig& decoder = config.decoder;
-  decoder.vocab_size = 264;
-  decoder.hidden_size = 8;
-  decoder.intermediate_size = 12;
-  decoder.layers = 3;
-  decoder.heads = 2;
-  decoder.kv_heads = 2;
-  if (family == "phi") {
-    decoder.norm = NormKind::Layer;
-    decoder.residual = Residual::Parallel;
-    decoder.gated_mlp = false;
-    decoder.activation = Activation::GeluTanh;
-    decoder.qkv_bias = decoder.out_bias = decoder.mlp_bias = true;
-    decoder.rotary_fraction = 0.5;
-  } else if (family == "stablelm") {
-    decoder.norm = NormKind::Layer;
-    decoder.qkv_bias = true;
-    decoder.rotary_fraction = 0.5;
-  } else if (family == "qwen") {
-    decoder.qkv_bias = true;
-    decoder.dynamic_ntk_length = decoder.logn_length = 5;
-  } else if (family == "qwen2") {
-    decoder.qkv_bias = true;
-  } else if (family == "mistral") {
-    decoder.attention_window = 4;
-  } else if (family == "minicpm") {
-    decoder.embedding_scale = 12;
-    decoder.residual_scale = 0.5;
-    decoder.logit_scale = 0.25;
-  }
-  if (sparse) {
-    config.moe.layers = {0, 2};
-    config.moe.experts = {4, 4};
-  }
-  VisionConfig vision;
-  vision.hidden_size = 48;  // as clip_tiny
-  vision.intermediate_size = 8;
-  vision.layers = 2;
-  vision.heads = 2;
-  vision.image_size = 8;
-  vision.patch_size = 4;
-  vision.name = "tiny";
-  config.vision = vision;
-  config.preprocess.size = 8;
+  config.decoder = testing::tiny_decoder_config_of(family, /*vocab_size=*/264);
+  if (sparse) config.moe = testing::tiny_moe_config();
+  config.vision = testing::tiny_vision_config();
+  config.vision->name = "tiny";
+  config.vision->hidden_size = 48;  // as clip_tiny
+  config.preprocess.size = 16;
   return config;
-}
-
-void fill_randomly(MoeLlava& model) {
-  uint64_t stream = 0;
-  model.visit(
-      [&](const std::string&, at::Tensor& tensor) { tensor.copy_(random_tensor(tensor.sizes(), ++stream)); });
 }
 
 fs::path fresh_folder(const std::string& name) {
@@ -83,8 +39,8 @@ fs::path fresh_folder(const std::string& name) {
 }
 
 fs::path saved(const std::string& family, bool sparse) {
-  MoeLlava model(tiny_config(family, sparse));
-  fill_randomly(model);
+  MoeLlava model(small_config(family, sparse));
+  testing::fill_random(model);
   const fs::path folder = fresh_folder(family + (sparse ? "_sparse" : "_dense"));
   save_model(model, *testing::tiny_tokenizer(), folder);
   return folder;
@@ -108,8 +64,8 @@ void rewrite(const fs::path& folder, const std::function<void(std::vector<Tensor
 TEST(Load, EveryFamilyComesBackBitForBit) {
   for (const char* family : {"llama", "mistral", "phi", "stablelm", "qwen", "qwen2", "minicpm"}) {
     SCOPED_TRACE(family);
-    MoeLlava model(tiny_config(family, /*sparse=*/true));
-    fill_randomly(model);
+    MoeLlava model(small_config(family, /*sparse=*/true));
+    testing::fill_random(model);
     const fs::path folder = fresh_folder(family);
     save_model(model, *testing::tiny_tokenizer(), folder);
     LoadedModel loaded = load_model(folder);
@@ -126,15 +82,16 @@ TEST(Load, EveryFamilyComesBackBitForBit) {
 
 // With what published SigLIP checkpoints carry besides: the head that pools, which nobody runs.
 TEST(Load, ASiglipTowerComesBackBitForBit) {
-  ModelConfig config = tiny_config("phi", /*sparse=*/true);
+  ModelConfig config = small_config("phi", /*sparse=*/true);
   config.vision->kind = TowerKind::Siglip;
-  config.vision->image_size = 13;
+  config.vision->patch_size = 4;
+  config.vision->image_size = 13;  // three patches and a rest
   config.vision->select_class_token = true;
   config.vision->norm_eps = 1e-6;
   config.vision->activation = Activation::GeluTanh;
   config.preprocess = default_preprocess(*config.vision);
   MoeLlava model(config);
-  fill_randomly(model);
+  testing::fill_random(model);
   const fs::path folder = fresh_folder("siglip");
   save_model(model, *testing::tiny_tokenizer(), folder);
   rewrite(folder, [](std::vector<TensorView>& tensors) {
@@ -200,8 +157,8 @@ TEST(Load, AFingerprintTellsWeightsApart) {
 TEST(Load, CountsTotalAndActiveParameters) {
   LoadedModel sparse = load_model(saved("llama", true));
   const ParameterCount count = count_parameters(*sparse.model);
-  const int64_t expert = 3 * 8 * 12;
-  const int64_t router_row = 8;
+  const int64_t expert = 3 * 16 * 24;
+  const int64_t router_row = 16;
   EXPECT_EQ(count.total - count.active, 2 * 2 * (expert + router_row));
   EXPECT_LT(count.decoder_total, count.total);
 }
@@ -227,14 +184,14 @@ TEST(Load, ListsMissingUnexpectedAndMisshapenTensorsTogether) {
   rewrite(folder, [](std::vector<TensorView>& tensors) {
     for (TensorView& tensor : tensors) {
       if (tensor.name == "model.norm.weight") tensor.name = "model.norm.scale";
-      if (tensor.name == "model.layers.0.mlp.up_proj.weight") tensor.shape = {8, 12};
+      if (tensor.name == "model.layers.0.mlp.up_proj.weight") tensor.shape = {16, 24};
     }
   });
   const std::string message = message_of(folder);
   EXPECT_NE(message.find("1 missing: model.norm.weight"), std::string::npos) << message;
   EXPECT_NE(message.find("1 unexpected: model.norm.scale"), std::string::npos) << message;
   EXPECT_NE(
-      message.find("1 with another shape: model.layers.0.mlp.up_proj.weight [8, 12] instead of [12, 8]"),
+      message.find("1 with another shape: model.layers.0.mlp.up_proj.weight [16, 24] instead of [24, 16]"),
       std::string::npos)
       << message;
 }
@@ -243,10 +200,10 @@ TEST(Load, RefusesAConfigThatPromisesMoreThanTheFilesHold) {
   const fs::path folder = saved("llama", false);
   std::ifstream in(folder / "config.json");
   std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  const std::string field = "\"num_hidden_layers\": 3";
+  const std::string field = "\"num_hidden_layers\": 4";
   text.replace(text.find(field), field.size(), "\"num_hidden_layers\": 4000");
   std::ofstream(folder / "config.json") << text;
-  EXPECT_NE(message_of(folder).find("missing: model.layers.3.input_layernorm.weight"), std::string::npos)
+  EXPECT_NE(message_of(folder).find("missing: model.layers.4.input_layernorm.weight"), std::string::npos)
       << message_of(folder);
 }
 
