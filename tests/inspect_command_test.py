@@ -75,6 +75,20 @@ class InspectCommand(unittest.TestCase):
                              (total, active), fields["model_type"])
             self.assertFalse(found["loads"])
 
+    def test_fields_that_nobody_reads_are_noted(self):
+        write_model(self.folder)
+        path = self.folder / "config.json"
+        config = json.loads(path.read_text())
+        path.write_text(json.dumps(config | {"auto_map": {"AutoModel": "evil.py--Model"}, "xyz": 1}), encoding="utf-8")
+        found = json.loads(self.inspect("--json").stdout)
+        self.assertLess({"auto_map", "xyz"}, set(found["unread_fields"]))
+        self.assertFalse(set(found["unread_fields"]) & {"hidden_size", "model_type", "eos_token_id"})
+        text = self.inspect().stdout
+        self.assertRegex(text, r"unread      \d+ fields of config.json: .*auto_map")
+        self.assertIn("auto_map asks to run Python code of the folder, which never happens", text)
+        path.write_text(json.dumps(config), encoding="utf-8")
+        self.assertNotIn("auto_map", self.inspect().stdout)
+
     def test_every_reason_is_named(self):
         write_model(self.folder)
         (self.folder / "tokenizer.json").write_text("{", encoding="utf-8")

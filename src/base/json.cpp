@@ -165,7 +165,16 @@ JsonObject::JsonObject(const Json& value, std::string where) : value_(&value), w
 
 const Json* JsonObject::find(std::string_view key) const {
   const auto it = value_->find(std::string(key));
+  if (it != value_->end()) read_.emplace(key);
   return it == value_->end() || it->is_null() ? nullptr : &*it;
+}
+
+std::vector<std::string> JsonObject::unread() const {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : value_->items()) {
+    if (!read_.contains(name)) names.push_back(name);
+  }
+  return names;
 }
 
 bool JsonObject::has(std::string_view key) const {

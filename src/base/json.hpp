@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,7 @@ class JsonObject {
   JsonObject object(std::string_view key) const;
   const Json& at(std::string_view key) const;  // throws "missing"
   const Json& raw() const { return *value_; }
+  std::vector<std::string> unread() const;  // fields that were never asked for by name, sorted
   const std::string& where() const { return where_; }
 
  private:
@@ -48,6 +50,7 @@ class JsonObject {
 
   const Json* value_;
   std::string where_;
+  mutable std::set<std::string, std::less<>> read_;  // of this object, not of its copies
 };
 
 }  // namespace moellava

@@ -58,6 +58,7 @@ Json inspection_json(const Inspection& inspection) {
   const DecoderConfig& decoder = config.decoder;
   json["family"] = config.family;
   json["conversation"] = config.conversation;
+  json["unread_fields"] = config.unread_fields;
   json["decoder"] = {{"hidden_size", decoder.hidden_size}, {"intermediate_size", decoder.intermediate_size},
                      {"layers", decoder.layers},           {"heads", decoder.heads},
                      {"kv_heads", decoder.kv_heads},       {"vocab_size", decoder.vocab_size}};
@@ -109,6 +110,18 @@ void print_config(const ModelConfig& config) {
             << config.decoder.hidden_size << "\n";
 }
 
+// What config.json says and nobody here reads: code of the folder's own is never run.
+void print_unread(const std::vector<std::string>& fields) {
+  constexpr size_t kShown = 8;
+  if (fields.empty()) return;
+  std::cout << "unread      " << fields.size() << " fields of config.json: ";
+  for (size_t i = 0; i < std::min(kShown, fields.size()); ++i)
+    std::cout << (i > 0 ? ", " : "") << printable(fields[i]);
+  std::cout << (fields.size() > kShown ? ", ... (--json lists all)" : "") << "\n";
+  if (std::find(fields.begin(), fields.end(), "auto_map") != fields.end())
+    std::cout << "            auto_map asks to run Python code of the folder, which never happens\n";
+}
+
 void print_inspection(const Inspection& inspection) {
   if (inspection.config) {
     print_config(*inspection.config);
@@ -117,6 +130,7 @@ void print_inspection(const Inspection& inspection) {
               << grouped(count.decoder_active) << " active for a token (as the paper counts)\n"
               << "            " << grouped(count.total) << " with projector and tower, "
               << grouped(count.active) << " active\n";
+    print_unread(inspection.config->unread_fields);
   }
   std::string dtypes;
   for (const auto& [dtype, bytes] : inspection.bytes_of_dtype)

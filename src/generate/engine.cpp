@@ -219,9 +219,14 @@ std::vector<int32_t> stop_ids(const MoeLlava& model, const Tokenizer& tokenizer)
 }
 
 std::vector<std::string> stop_texts(const MoeLlava& model, const Tokenizer& tokenizer) {
+  std::vector<std::string> texts;
   const std::string_view stop = conversation_style(model.config().conversation).stop;
-  return stop.empty() || tokenizer.id_of(stop) ? std::vector<std::string>{}
-                                               : std::vector<std::string>{std::string(stop)};
+  if (!stop.empty() && !tokenizer.id_of(stop)) texts.emplace_back(stop);
+  for (const std::vector<int64_t>& word : model.config().stop_words) {
+    const std::vector<int32_t> ids(word.begin(), word.end());
+    texts.push_back(tokenizer.decode(ids, /*skip_special=*/false));
+  }
+  return texts;
 }
 
 at::Tensor pixels_of(const MoeLlava& model, const Image& image) {

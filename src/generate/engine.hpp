@@ -78,7 +78,7 @@ ForwardResult forward_prompt(const MoeLlava& model, const std::vector<int32_t>& 
 std::vector<int32_t> prompt_ids(const MoeLlava& model, const Tokenizer& tokenizer,
                                 const Conversation& conversation);
 // What ends an answer: the ids that the model's files name, and the mark of its style as an id, or as a text
-// where that is not one id of the tokenizer.
+// where that is not one id of the tokenizer; and the texts of the several ids in a row that the files name.
 std::vector<int32_t> stop_ids(const MoeLlava& model, const Tokenizer& tokenizer);
 std::vector<std::string> stop_texts(const MoeLlava& model, const Tokenizer& tokenizer);
 

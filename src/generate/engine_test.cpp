@@ -225,6 +225,16 @@ TEST_P(EngineTest, PaddedRowsOfTheVocabularyAreNeverChosen) {
   }
 }
 
+TEST(StopTexts, SeveralIdsInARowEndAnAnswerAsTheirText) {
+  const auto tokenizer = testing::tiny_tokenizer();
+  ModelConfig config = small_context(false);
+  EXPECT_TRUE(stop_texts(MoeLlava(config), *tokenizer).empty());  // ChatML's is one id
+  std::vector<int64_t> word;
+  for (const int32_t id : tokenizer->encode_text("Human:")) word.push_back(id);
+  config.stop_words = {word};
+  EXPECT_EQ(stop_texts(MoeLlava(config), *tokenizer), std::vector<std::string>{"Human:"});
+}
+
 INSTANTIATE_TEST_SUITE_P(DenseAndSparse, EngineTest, ::testing::Bool());
 
 }  // namespace

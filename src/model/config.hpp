@@ -8,6 +8,7 @@
 #include "base/json.hpp"
 #include "image/image.hpp"
 #include "model/moe/moe_layer.hpp"
+#include "model/padding.hpp"
 #include "nn/attention.hpp"
 #include "nn/feed_forward.hpp"
 #include "nn/norm.hpp"
@@ -98,9 +99,12 @@ struct ModelConfig {
   std::optional<VisionConfig> vision;  // none: a text-only model
   std::string projector = "mlp2x_gelu";
   PreprocessConfig preprocess;
-  std::string conversation = "v1";  // style name of text/conversation
+  std::string conversation = "v1";           // style name of text/conversation
+  PaddingSide padding = PaddingSide::Right;  // of the shorter prompts of a batch
   std::optional<int64_t> bos_id, eos_id, pad_id;
-  std::vector<int64_t> stop_ids;  // that end an answer, besides the tokenizer's end of text
+  std::vector<int64_t> stop_ids;                 // that end an answer, besides the tokenizer's end of text
+  std::vector<std::vector<int64_t>> stop_words;  // several ids in a row that do (Qwen)
+  std::vector<std::string> unread_fields;        // of config.json, which nothing here knows
 };
 
 // config.json of a CLIP or SigLIP vision transformer, or the vision_config of a larger file; model_type tells

@@ -157,10 +157,72 @@ TEST(ModelConfig, MiniCpmScalesWordsOnlyWhereItsTrainingDid) {
   EXPECT_THROW(read_as("minicpm", {{"scale_depth", 0}}), Error);
 }
 
-TEST(ModelConfig, UnknownFieldsAreIgnored) {
+TEST(ModelConfig, UnknownFieldsAreNotedOnly) {
   std::string text = kLlamaConfig;
   text.insert(1, R"("auto_map": {"AutoModel": "evil.py--Model"}, "trust_remote_code": true, "xyz": [1],)");
-  EXPECT_EQ(read_text(text).decoder.vocab_size, 100);
+  const ModelConfig config = read_text(text);
+  EXPECT_EQ(config.decoder.vocab_size, 100);
+  EXPECT_EQ(config.unread_fields, (std::vector<std::string>{"auto_map", "trust_remote_code", "xyz"}));
+}
+
+TEST(ModelConfig, PaddingStandsWhereTheTokenizerPutsIt) {
+  EXPECT_EQ(read_as("llava_phi").padding, PaddingSide::Right);
+  EXPECT_EQ(read_as("llava_phi", {{"tokenizer_padding_side", "left"}}).padding, PaddingSide::Left);
+}
+
+// A folder of config.json, of this family, and other files.
+ModelConfig read_folder(const Json& more, const std::map<std::string, std::string>& files) {
+  const fs::path folder =
+      fs::path(::testing::TempDir()) / ("config_files_test_" + std::to_string(::getpid()));
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  Json json = Json::parse(kLlamaConfig);
+  json.update(more);
+  std::ofstream(folder / "config.json") << json.dump();
+  for (const auto& [name, content] : files) std::ofstream(folder / name) << content;
+  return read_model_config(folder);
+}
+
+// As published: nothing but a token for the end of an answer tells OpenChat from other Mistrals.
+TEST(ModelConfig, OpenChatIsKnownByTheEndOfItsAnswers) {
+  const Json mistral = {{"model_type", "moe_llava_mistral"}};
+  const std::pair<std::string, std::string> tokens[] = {
+      {"added_tokens.json", R"({"<|end_of_turn|>": 90, "<|pad_0|>": 91})"},
+      {"special_tokens_map.json", R"({"eos_token": {"content": "<|end_of_turn|>"}})"},
+      {"tokenizer_config.json", R"({"added_tokens_decoder": {"90": {"content": "<|end_of_turn|>"}}})"}};
+  for (const auto& file : tokens) {
+    EXPECT_EQ(read_folder(mistral, {file}).conversation, "openchat") << file.first;
+    EXPECT_EQ(read_folder({{"model_type", "moe_llava_llama"}}, {file}).conversation, "v1") << file.first;
+  }
+  EXPECT_EQ(read_folder(mistral, {{"added_tokens.json", R"({"<|im_end|>": 90})"}}).conversation, "mistral");
+  EXPECT_EQ(read_folder({{"model_type", "moe_llava_mistral"}, {"conv_version", "mistral"}}, {tokens[0]})
+                .conversation,
+            "mistral");
+}
+
+TEST(ModelConfig, APublishedOpenChatFolderHasItsStyle) {
+  EXPECT_EQ(read_model_config(testing::golden("mistral/ckpt")).conversation, "openchat");
+}
+
+TEST(ModelConfig, QwensGenerationConfigIsObeyed) {
+  Json text_only = {{"model_type", "qwen"}, {"mm_image_tower", nullptr}, {"moe", nullptr}};
+  const auto generation = [](const std::string& text) {
+    return std::map<std::string, std::string>{{"generation_config.json", text}};
+  };
+  EXPECT_EQ(read_folder(text_only, generation(R"({"chat_format": "chatml"})")).conversation, "chatml");
+  EXPECT_EQ(read_folder(text_only, generation(R"({"chat_format": "raw"})")).conversation, "qwen");
+  EXPECT_EQ(read_folder({{"model_type", "moe_llava_qwen"}}, generation(R"({"chat_format": "chatml"})"))
+                .conversation,
+            "qwen");
+  const ModelConfig config =
+      read_folder(text_only, generation(R"({"eos_token_id": 3, "stop_words_ids": [[3], [4], [5, 6]]})"));
+  EXPECT_EQ(config.stop_ids, (std::vector<int64_t>{3, 4}));
+  EXPECT_EQ(config.stop_words, (std::vector<std::vector<int64_t>>{{5, 6}}));
+  for (const char* words : {"[3]", "[[]]", "[[100]]", "[[-1]]", "{}", "[[\"a\"]]"}) {
+    EXPECT_THROW(read_folder(text_only, generation(std::string(R"({"stop_words_ids": )") + words + "}")),
+                 Error)
+        << words;
+  }
 }
 
 TEST(ModelConfig, SeveralIdsMayEndAText) {
@@ -259,6 +321,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"missing", "\"vocab_size\": 100, ", "", "vocab_size: missing"},
         BadConfig{"string_number", "\"hidden_size\": 64", "\"hidden_size\": \"64\"",
                   "hidden_size: wrong type"},
+        BadConfig{"huge_width", "\"hidden_size\": 64", "\"hidden_size\": 1000000000", "hidden_size"},
+        BadConfig{"padding", "\"eos_token_id\": 2", "\"tokenizer_padding_side\": \"middle\"",
+                  "tokenizer_padding_side: unknown: found \"middle\", expected right or left"},
         BadConfig{"fraction", "\"hidden_size\": 64", "\"hidden_size\": 64.5", "hidden_size: wrong type"},
         BadConfig{"boolean", "\"hidden_size\": 64", "\"hidden_size\": true", "hidden_size: wrong type"},
         BadConfig{"negative", "\"hidden_size\": 64", "\"hidden_size\": -64", "hidden_size"},

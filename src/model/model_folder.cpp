@@ -10,6 +10,7 @@
 #include "model/llava_hf.hpp"
 #include "model/load.hpp"
 #include "model/projector.hpp"
+#include "text/conversation.hpp"
 
 namespace moellava {
 
@@ -58,6 +59,14 @@ AspectRatio read_aspect_ratio(const JsonObject& json) {
   return ratio == "pad" ? AspectRatio::Pad : AspectRatio::Square;
 }
 
+PaddingSide read_padding_side(const JsonObject& json) {
+  const std::string side = json.string_or("tokenizer_padding_side", "right");
+  if (side == "right") return PaddingSide::Right;
+  if (side == "left") return PaddingSide::Left;
+  throw bad_data(json.where() + ": tokenizer_padding_side", "unknown",
+                 {.found = "\"" + printable(side) + "\"", .expected = "right or left"});
+}
+
 // bos_token_id, eos_token_id or pad_token_id: one id, a list of them, or none. A bad id would index past the
 // embeddings.
 std::vector<int64_t> read_token_ids(const JsonObject& json, std::string_view key, int64_t vocab_size) {
@@ -66,12 +75,28 @@ std::vector<int64_t> read_token_ids(const JsonObject& json, std::string_view key
   return {json.integer(key, 0, vocab_size - 1)};
 }
 
+// Qwen's "stop_words_ids": [[id, ...], ...]; any of these sequences ends an answer.
+void read_stop_words(const JsonObject& generation, ModelConfig& config) {
+  constexpr const char* kKey = "stop_words_ids";
+  if (!generation.has(kKey)) return;
+  const std::string where = generation.where() + ": " + kKey;
+  if (!generation.at(kKey).is_array()) throw bad_data(where, "not a list of lists of ids");
+  for (const Json& word : generation.at(kKey)) {
+    const Json entry = {{kKey, word}};
+    const std::vector<int64_t> ids =
+        JsonObject(entry, generation.where()).integers(kKey, 0, config.decoder.vocab_size - 1);
+    if (ids.empty()) throw bad_data(where, "holds an empty list");
+    if (ids.size() > 1) {
+      config.stop_words.push_back(ids);
+    } else if (std::find(config.stop_ids.begin(), config.stop_ids.end(), ids[0]) == config.stop_ids.end()) {
+      config.stop_ids.push_back(ids[0]);
+    }
+  }
+}
+
 // What ends a text stands in generation_config.json, and where that is silent in config.json; it is the other
 // way round with the ids that only tokenizers need.
-void read_special_ids(const JsonObject& json, const fs::path& folder, ModelConfig& config) {
-  const fs::path path = folder / "generation_config.json";
-  const Json document = fs::exists(path) ? read_json(path) : Json::object();
-  const JsonObject generation(document, path.string());
+void read_special_ids(const JsonObject& json, const JsonObject& generation, ModelConfig& config) {
   const auto ids = [&](std::string_view key, const JsonObject& before, const JsonObject& after) {
     return read_token_ids(before.has(key) ? before : after, key, config.decoder.vocab_size);
   };
@@ -82,6 +107,34 @@ void read_special_ids(const JsonObject& json, const fs::path& folder, ModelConfi
   config.eos_id = first(config.stop_ids);
   config.bos_id = first(ids("bos_token_id", json, generation));
   config.pad_id = first(ids("pad_token_id", json, generation));
+  read_stop_words(generation, config);
+}
+
+bool mentions(const Json& json, const std::string& text) {
+  if (json.is_string()) return json.get_ref<const std::string&>() == text;
+  if (json.is_object() && json.contains(text)) return true;
+  return json.is_structured() &&
+         std::any_of(json.begin(), json.end(), [&](const Json& part) { return mentions(part, text); });
+}
+
+// Whether the files beside the vocabulary name a token.
+bool tokenizer_has(const fs::path& folder, const std::string& token) {
+  for (const char* name : {"added_tokens.json", "tokenizer_config.json", "special_tokens_map.json"}) {
+    if (fs::exists(folder / name) && mentions(read_json(folder / name), token)) return true;
+  }
+  return false;
+}
+
+// The style of a folder whose config.json names none, as only ours do. The original goes by the folder's
+// name.
+std::string find_conversation(const ModelConfig& config, const JsonObject& generation,
+                              const fs::path& folder) {
+  // Qwen's chat models say so; what LLaVA made of them was trained otherwise.
+  if (!config.vision && generation.string_or("chat_format", "") == "chatml") return "chatml";
+  const std::string_view other = family_by_name(config.family).conversation_of_token;
+  if (!other.empty() && tokenizer_has(folder, std::string(conversation_style(other).stop)))
+    return std::string(other);
+  return config.conversation;
 }
 
 // MoE-LLaVA's and LLaVA 1.5's config.json, and that of a language model alone.
@@ -138,7 +191,7 @@ Json config_json(const ModelConfig& config) {
     json["use_mm_proj"] = true;
     json["image_projector_type"] = config.projector;
     json["image_aspect_ratio"] = config.preprocess.aspect_ratio == AspectRatio::Pad ? "pad" : "square";
-    json["tokenizer_padding_side"] = "right";
+    json["tokenizer_padding_side"] = config.padding == PaddingSide::Left ? "left" : "right";
     if (vision.kind != TowerKind::EfficientNetLite0) json["vision_config"] = write_vision_transformer(vision);
   }
   return json;
@@ -181,7 +234,11 @@ ModelConfig read_model_config(const fs::path& folder) {
   const JsonObject json(document, path.string());
   ModelConfig config = is_llava_hf(json) ? read_llava_hf(json) : read_flat_config(json);
   check_decoder(config.decoder, path.string());
-  read_special_ids(json, folder, config);
+  const fs::path generation_path = folder / "generation_config.json";
+  const Json generation_document = fs::exists(generation_path) ? read_json(generation_path) : Json::object();
+  const JsonObject generation(generation_document, generation_path.string());
+  read_special_ids(json, generation, config);
+  if (!json.has("conv_version")) config.conversation = find_conversation(config, generation, folder);
   if (const fs::path preprocess = folder / "preprocessor_config.json"; fs::exists(preprocess)) {
     const Json values = read_json(preprocess);
     config.preprocess = read_preprocess_config(JsonObject(values, preprocess.string()));
@@ -189,6 +246,8 @@ ModelConfig read_model_config(const fs::path& folder) {
     config.preprocess = default_preprocess(*config.vision);
   }
   config.preprocess.aspect_ratio = read_aspect_ratio(json);
+  config.padding = read_padding_side(json);
+  config.unread_fields = json.unread();
   return config;
 }
 
@@ -219,6 +278,7 @@ void save_model(MoeLlava& model, const Tokenizer& tokenizer, const fs::path& fol
   Json generation = Json::object();
   if (config.eos_id) generation["eos_token_id"] = *config.eos_id;
   if (config.stop_ids.size() > 1) generation["eos_token_id"] = config.stop_ids;
+  if (!config.stop_words.empty()) generation["stop_words_ids"] = config.stop_words;
   write_file_atomic(folder / "generation_config.json", generation.dump(2) + "\n");
   // Last: a folder with a config.json is a whole model.
   write_file_atomic(folder / "config.json", config_json(config).dump(2) + "\n");

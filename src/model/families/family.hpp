@@ -24,6 +24,8 @@ struct Family {
   std::string_view llava_name = {};        // another name and class in LLaVA's models: "qwen1_5", "Qwen1_5"
   std::string_view llava_class_name = {};  // of "qwen2"
   std::string_view conversation;           // style of text/conversation
+  // Another style, of those models whose tokenizer has the end of its answers as a token: "openchat".
+  std::string_view conversation_of_token = {};
   std::span<const Rename> renames;
   bool fused_qkv;  // q, k and v are the thirds of one tensor, whose name the renames give to all three
   DecoderConfig (*read)(const JsonObject& json);

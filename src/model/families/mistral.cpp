@@ -30,6 +30,7 @@ void write_mistral(const DecoderConfig& config, Json& json) {
 const Family kMistral = {.name = "mistral",
                          .class_name = "Mistral",
                          .conversation = "mistral",
+                         .conversation_of_token = "openchat",
                          .renames = {},
                          .fused_qkv = false,
                          .read = read_mistral,
