@@ -92,7 +92,7 @@ at::Tensor project_if_any(const MoeLlava& model, const at::Tensor& features) {
 int64_t Engine::reusable_positions(const GenerateRequest& request, int64_t prompt_positions) const {
   if (last_.ids.empty() || may_drop(model_.config(), request.moe)) return 0;
   if (!choose_alike(last_.moe, request.moe)) return 0;
-  if (model_.decoder().rotary_config(prompt_positions).theta != last_.cache.rotary_theta) return 0;
+  if (model_.decoder().rotary_config(prompt_positions).theta != last_.cache.rotary_theta[0]) return 0;
   // The last id is always run: its logits are needed.
   const size_t most = std::min(last_.ids.size(), request.ids.size() - 1);
   const auto differ = std::mismatch(

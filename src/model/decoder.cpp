@@ -33,15 +33,32 @@ MoeLayerConfig moe_layer_config(const MoeConfig& moe, size_t index) {
           .use_residual = moe.use_residual};
 }
 
-// [B, 1, T, T] bool: causal, and padding seen by nobody. Undefined when there is none.
-at::Tensor seen_keys(const std::vector<int64_t>& lengths, int64_t count, int64_t window) {
-  const bool padded =
-      std::any_of(lengths.begin(), lengths.end(), [&](int64_t length) { return length < count; });
-  if (!padded) return {};
-  const at::Tensor position = at::arange(count, at::kLong).unsqueeze(0);           // [1, T]
-  const at::Tensor real = position < at::tensor(lengths, at::kLong).unsqueeze(1);  // [B, T]
-  const at::Tensor causal = causal_mask(count, 0, window);                         // [T, T]
-  return causal.logical_and(real.unsqueeze(1)).unsqueeze(1);
+// [B, cached + T] bool: what is not padding, in the cache, which remembers it, and behind it; undefined when
+// nothing is padding.
+at::Tensor real_keys(const DecoderRun& run, int64_t batch, int64_t count) {
+  at::Tensor added = real_positions(run.lengths, count, run.padding);
+  if (run.cache == nullptr) return added;
+  KvCache& cache = *run.cache;
+  const int64_t cached = cache.length;
+  at::Tensor before = cached > 0 ? cache.real : at::Tensor();  // a cache may begin anew
+  if (before.defined() || added.defined()) {
+    if (!before.defined()) before = at::ones({batch, cached}, at::kBool);
+    if (!added.defined()) added = at::ones({batch, count}, at::kBool);
+    added = at::cat({before.narrow(1, 0, cached), added}, 1);
+  }
+  cache.real = added;
+  return added;
+}
+
+// Which of the B * T rows are a sample's.
+std::vector<SampleRows> rows_of_samples(const DecoderRun& run, int64_t batch, int64_t count) {
+  std::vector<SampleRows> samples;
+  for (int64_t b = 0; b < batch; ++b) {
+    const int64_t length = run.lengths.empty() ? count : run.lengths[static_cast<size_t>(b)];
+    const int64_t before = run.padding == PaddingSide::Left ? count - length : 0;
+    samples.push_back({.begin = b * count + before, .count = length});
+  }
+  return samples;
 }
 
 at::Tensor scaled(const at::Tensor& x, double scale) {
@@ -86,37 +103,85 @@ RotaryConfig Decoder::rotary_config(int64_t length) const {
   return rotary;
 }
 
+Decoder::Batch Decoder::lay_out(const at::Tensor& embeddings, const DecoderRun& run) const {
+  Batch batch{.size = embeddings.size(0),
+              .cached = run.cache != nullptr ? run.cache->length : 0,
+              .count = embeddings.size(1)};
+  if (const at::Tensor real = real_keys(run, batch.size, batch.count); real.defined()) {
+    batch.seen = seen_keys(real, batch.count, config_.attention_window);
+    const at::Tensor own = own_positions(real).narrow(1, batch.cached, batch.count);
+    const at::Tensor usual = at::arange(batch.cached, batch.cached + batch.count);
+    if (!own.eq(usual).all().item<bool>()) batch.positions = own;
+  }
+  if (!run.moe.training && (batch.size > 1 || batch.seen.defined()))
+    batch.samples = rows_of_samples(run, batch.size, batch.count);
+  return batch;
+}
+
 // Both of Qwen's rules for long contexts rest in training. Tokens written behind a prompt turn as the prompt
 // did, as its keys stand in the cache.
-RotaryTable Decoder::rotary(const DecoderRun& run, int64_t cached, int64_t count) const {
-  RotaryConfig rotary = rotary_config(run.moe.training ? 0 : count);
-  if (cached > 0) rotary.theta = run.cache->rotary_theta;
-  if (run.cache != nullptr) run.cache->rotary_theta = rotary.theta;
-  RotaryTable table = rotary_table(rotary, cached, count);
-  if (config_.logn_length > 0 && !run.moe.training)
-    table.query_scale = logn_scale(cached, count, config_.logn_length);
+RotaryTable Decoder::rotary(const DecoderRun& run, const Batch& batch) const {
+  std::vector<double> theta;  // [B]
+  if (batch.cached > 0) {
+    theta = run.cache->rotary_theta;
+  } else {
+    theta.assign(static_cast<size_t>(batch.size), rotary_config(run.moe.training ? 0 : batch.count).theta);
+    for (size_t b = 0; b < run.lengths.size() && !run.moe.training; ++b)
+      theta[b] = rotary_config(run.lengths[b]).theta;
+  }
+  if (run.cache != nullptr) run.cache->rotary_theta = theta;
+  const at::Tensor usual = at::arange(batch.cached, batch.cached + batch.count);
+  RotaryConfig config = rotary_config(0);
+  const auto table_of = [&](size_t b, const at::Tensor& positions) {
+    config.theta = theta[b];
+    return rotary_table(config, positions);
+  };
+  RotaryTable table;
+  if (!batch.positions.defined() && std::equal(theta.begin() + 1, theta.end(), theta.begin())) {
+    table = table_of(0, usual);
+  } else {
+    std::vector<at::Tensor> cos, sin;
+    for (size_t b = 0; b < theta.size(); ++b) {
+      const auto row = static_cast<int64_t>(b);
+      const RotaryTable own = table_of(b, batch.positions.defined() ? batch.positions[row] : usual);
+      cos.push_back(own.cos);
+      sin.push_back(own.sin);
+    }
+    table = {.cos = at::stack(cos).unsqueeze(1), .sin = at::stack(sin).unsqueeze(1), .query_scale = {}};
+  }
+  if (config_.logn_length > 0 && !run.moe.training) {
+    const at::Tensor positions = batch.positions.defined() ? batch.positions.unsqueeze(1) : usual;
+    table.query_scale = logn_scale(positions, config_.logn_length);
+  }
   return table;
 }
 
+// [B * T, E] of the MoE layer `index`, or undefined. Drawn noise depends on a position in its own sample
+// alone.
+at::Tensor Decoder::router_noise(const DecoderRun& run, const Batch& batch, int64_t index,
+                                 int64_t experts) const {
+  if (run.moe.router_noise.defined()) return run.moe.router_noise[index];
+  if (!run.moe.gumbel_seed) return {};
+  const uint64_t seed = *run.moe.gumbel_seed;
+  if (!batch.positions.defined())
+    return gumbel_noise(seed, index, batch.cached, batch.count, experts).repeat({batch.size, 1});
+  const auto first = batch.positions.min().item<int64_t>();
+  const auto last = batch.positions.max().item<int64_t>();
+  return gumbel_noise(seed, index, first, last + 1 - first, experts)
+      .index_select(0, batch.positions.flatten() - first);
+}
+
 DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& run) const {
-  const int64_t cached = run.cache != nullptr ? run.cache->length : 0;
-  const int64_t count = embeddings.size(1);
-  const RotaryTable turning = rotary(run, cached, count);
-  const at::Tensor seen = seen_keys(run.lengths, count, config_.attention_window);
+  const Batch batch = lay_out(embeddings, run);
+  const RotaryTable turning = rotary(run, batch);
 
   DecoderOutput output;
   // The feed-forward of a layer, dense or sparse; MoE sees the batch as one list of rows.
   auto feed_forward = [&](const DecoderLayer& layer, const at::Tensor& x) {
     if (!layer.moe) return layer.mlp(x);
     const auto index = static_cast<int64_t>(output.routing.size());
-    at::Tensor noise;
-    if (run.moe.router_noise.defined()) {
-      noise = run.moe.router_noise[index];
-    } else if (run.moe.gumbel_seed) {
-      noise = gumbel_noise(*run.moe.gumbel_seed, index, cached, count, layer.moe->config.experts);
-      noise = noise.repeat({x.size(0), 1});  // a sample's noise does not depend on its neighbours
-    }
-    MoeOutput moe = (*layer.moe)(x.flatten(0, 1), run.moe, noise);
+    const at::Tensor noise = router_noise(run, batch, index, layer.moe->config.experts);
+    MoeOutput moe = (*layer.moe)(x.flatten(0, 1), run.moe, noise, batch.samples);
     output.balance_loss =
         output.balance_loss.defined() ? output.balance_loss + moe.balance_loss : moe.balance_loss;
     output.routing.push_back(std::move(moe.routing));
@@ -129,8 +194,8 @@ DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& r
     if (run.hidden != nullptr) run.hidden->push_back(x);
     LayerCache* cache = run.cache != nullptr ? &run.cache->layers[i] : nullptr;
     const at::Tensor normed = layer.input_layernorm(x);
-    const at::Tensor attended =
-        scaled(layer.self_attn.causal(normed, turning, cache, cached, seen), config_.residual_scale);
+    const at::Tensor attended = scaled(
+        layer.self_attn.causal(normed, turning, cache, batch.cached, batch.seen), config_.residual_scale);
     if (config_.residual == Residual::Parallel) {
       x = x + attended + scaled(feed_forward(layer, normed), config_.residual_scale);
     } else {
@@ -138,7 +203,7 @@ DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& r
       x = x + scaled(feed_forward(layer, layer.post_attention_layernorm(x)), config_.residual_scale);
     }
   }
-  if (run.cache != nullptr) run.cache->length += count;
+  if (run.cache != nullptr) run.cache->length += batch.count;
   output.hidden = norm_(x);
   if (run.hidden != nullptr) run.hidden->push_back(output.hidden);
   return output;

@@ -18,9 +18,11 @@ struct DecoderRun {
   MoeRun moe = {};
   KvCache* cache = nullptr;                   // T new positions are appended
   std::vector<at::Tensor>* hidden = nullptr;  // gets [B,T,H] at each layer's input and after the final norm
-  // [B] positions that are not padding, or empty. Padding stands on the right, so no real position sees it;
-  // but it goes through the routers, and for them to choose as the original's it must not see itself either.
+  // [B] new positions that are not padding, or empty when all are real; and where the padding stands. Nobody
+  // sees padding, now or from behind a cache. In training it goes through the routers and fills the experts,
+  // as in the original, whose batches are padded on the right; otherwise each sample is routed by itself.
   std::vector<int64_t> lengths = {};
+  PaddingSide padding = PaddingSide::Right;
 };
 
 struct DecoderOutput {
@@ -45,7 +47,19 @@ class Decoder {
   std::vector<DecoderLayer>& layers() { return layers_; }
 
  private:
-  RotaryTable rotary(const DecoderRun& run, int64_t cached, int64_t count) const;
+  // The batch of a pass: who sees whom, and where each position stands.
+  struct Batch {
+    int64_t size = 0;      // B
+    int64_t cached = 0;    // positions in the cache, padding included
+    int64_t count = 0;     // T
+    at::Tensor seen = {};  // [B, 1, T, cached + T] bool; undefined: all up to its own
+    at::Tensor positions =
+        {};  // [B, T] int64 in its own sample; undefined: cached, cached + 1, ... in every one
+    std::vector<SampleRows> samples = {};  // that are routed each by itself; empty: all rows together
+  };
+  Batch lay_out(const at::Tensor& embeddings, const DecoderRun& run) const;
+  RotaryTable rotary(const DecoderRun& run, const Batch& batch) const;
+  at::Tensor router_noise(const DecoderRun& run, const Batch& batch, int64_t index, int64_t experts) const;
 
   DecoderConfig config_;
   at::Tensor embed_tokens_;  // [V, H]

@@ -47,9 +47,11 @@ at::Tensor to_tensor(const std::vector<int64_t>& values) {
 
 }  // namespace
 
-Spliced splice(const Decoder& decoder, std::span<const SampleIds> samples, const at::Tensor& image_tokens) {
+Spliced splice(const Decoder& decoder, std::span<const SampleIds> samples, const at::Tensor& image_tokens,
+               PaddingSide padding) {
   const bool has_images = image_tokens.defined() && image_tokens.size(0) > 0;
   Spliced spliced;
+  spliced.padding = padding;
   const Layout layout = lay_out(samples, has_images ? image_tokens.size(1) : 0, spliced.is_image);
   const int64_t given = has_images ? image_tokens.size(0) : 0;
   if (layout.images != given) {
@@ -70,10 +72,13 @@ Spliced splice(const Decoder& decoder, std::span<const SampleIds> samples, const
   std::vector<int64_t> labels;
   for (size_t b = 0; b < layout.rows.size(); ++b) {
     const auto& rows = layout.rows[b];
+    const size_t before = padding == PaddingSide::Left ? longest - rows.size() : 0;
+    index.resize(b * longest + before, table.size(0) - 1);
+    labels.resize(b * longest + before, kIgnoreLabel);
     for (size_t t = 0; t < rows.size(); ++t)
       index.push_back(rows[t] + (spliced.is_image[b][t] ? first_visual : 0));
-    index.resize((b + 1) * longest, table.size(0) - 1);
     labels.insert(labels.end(), layout.labels[b].begin(), layout.labels[b].end());
+    index.resize((b + 1) * longest, table.size(0) - 1);
     labels.resize((b + 1) * longest, kIgnoreLabel);
     spliced.lengths.push_back(static_cast<int64_t>(rows.size()));
   }

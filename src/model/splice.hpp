@@ -17,14 +17,16 @@ struct SampleIds {
 };
 
 struct Spliced {
-  at::Tensor embeddings;  // [B, T, H], padded on the right with zeros
+  at::Tensor embeddings;  // [B, T, H], padded with zeros
   at::Tensor labels;      // [B, T] int64, kIgnoreLabel on pictures and padding; undefined without labels
-  std::vector<int64_t> lengths;             // [B] positions that are not padding
+  std::vector<int64_t> lengths;  // [B] positions that are not padding
+  PaddingSide padding = PaddingSide::Right;
   std::vector<std::vector<bool>> is_image;  // [B][length]
 };
 
 // `image_tokens` [M, N, H]: the projected pictures of all samples in order of appearance; undefined when M is
 // 0. Throws BadData when the number of markers is not M.
-Spliced splice(const Decoder& decoder, std::span<const SampleIds> samples, const at::Tensor& image_tokens);
+Spliced splice(const Decoder& decoder, std::span<const SampleIds> samples, const at::Tensor& image_tokens,
+               PaddingSide padding = PaddingSide::Right);
 
 }  // namespace moellava

@@ -29,12 +29,13 @@ struct LayerCache {
   at::Tensor values;  // [B, kv_heads, capacity, D]
 };
 
-// One per conversation (or per batch of equally long ones).
+// One per conversation, or per batch of them.
 struct KvCache {
   std::vector<LayerCache> layers;
-  int64_t length = 0;  // positions already in it
+  int64_t length = 0;  // positions already in it, padding among them
   int64_t capacity = 0;
-  double rotary_theta = 0;  // that its keys were turned with
+  at::Tensor real;                        // [B, length] bool: which are not padding; undefined when none is
+  std::vector<double> rotary_theta = {};  // [B] that the keys of a sample were turned with
 };
 
 struct Attention {
@@ -45,7 +46,7 @@ struct Attention {
   explicit Attention(const AttentionConfig& attention_config);
 
   // Causal. `cache` may be null; else T new positions are appended behind `cached` old ones. `seen`
-  // [B,1,T,T] bool, without a cache: which keys each position may see, instead of all up to its own.
+  // [B,1,T,P+T] bool: which keys each position may see, instead of all up to its own.
   at::Tensor causal(const at::Tensor& x, const RotaryTable& rotary, LayerCache* cache, int64_t cached,
                     const at::Tensor& seen = {}) const;  // [B,T,H]
   // Every position sees every other one; no rotary.

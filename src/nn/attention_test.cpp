@@ -91,7 +91,7 @@ TEST(Attention, QueriesAreScaledByTheirPosition) {
   const at::Tensor x = random_tensor({1, 7, 32}, 1, at::kDouble);
   RotaryTable rotary = in_dtype(rotary_table({.dims = 4, .theta = 10000}, 0, 7), at::kDouble);
   const at::Tensor plain = attention.causal(x, rotary, nullptr, 0);
-  rotary.query_scale = logn_scale(0, 7, 4).to(at::kDouble);
+  rotary.query_scale = logn_scale(at::arange(7), 4).to(at::kDouble);
   const at::Tensor scaled = attention.causal(x, rotary, nullptr, 0);
   EXPECT_TENSORS_CLOSE(scaled, naive_causal(attention, x, rotary));
   EXPECT_TENSORS_CLOSE(scaled.narrow(1, 0, 4), plain.narrow(1, 0, 4));
@@ -165,8 +165,8 @@ TEST(Rotary, LongContextsTurnSlower) {
 }
 
 TEST(Rotary, QueriesBeyondTheNativeLengthGrow) {
-  EXPECT_FALSE(logn_scale(0, 8192, 8192).defined());
-  const at::Tensor scale = logn_scale(8190, 4, 8192);
+  EXPECT_FALSE(logn_scale(at::arange(8192), 8192).defined());
+  const at::Tensor scale = logn_scale(at::arange(8190, 8194), 8192);
   ASSERT_EQ(scale.sizes(), (std::vector<int64_t>{4, 1}));
   EXPECT_EQ(scale[0].item<float>(), 1);
   EXPECT_EQ(scale[1].item<float>(), 1);

@@ -5,13 +5,17 @@
 
 namespace moellava {
 
-RotaryTable rotary_table(const RotaryConfig& config, int64_t first, int64_t count) {
+RotaryTable rotary_table(const RotaryConfig& config, const at::Tensor& positions) {
   // fp32 throughout, as the reference computes it.
   const at::Tensor exponent = at::arange(0, config.dims, 2, at::kFloat) / static_cast<double>(config.dims);
   const at::Tensor frequency = 1.0 / at::pow(config.theta, exponent);
-  const at::Tensor angle = at::outer(at::arange(first, first + count, at::kFloat), frequency);
+  const at::Tensor angle = at::outer(positions.to(at::kFloat), frequency);
   const at::Tensor both = at::cat({angle, angle}, -1);
   return {both.cos(), both.sin(), {}};
+}
+
+RotaryTable rotary_table(const RotaryConfig& config, int64_t first, int64_t count) {
+  return rotary_table(config, at::arange(first, first + count));
 }
 
 double dynamic_ntk_theta(const RotaryConfig& config, int64_t length, int64_t native) {
@@ -21,10 +25,10 @@ double dynamic_ntk_theta(const RotaryConfig& config, int64_t length, int64_t nat
   return dims > 2 ? config.theta * std::pow(alpha, dims / (dims - 2)) : config.theta;
 }
 
-at::Tensor logn_scale(int64_t first, int64_t count, int64_t native) {
-  if (first + count <= native) return {};
-  const at::Tensor number = at::arange(first + 1, first + count + 1, at::kFloat);
-  return (number.log() / std::log(static_cast<double>(native))).clamp_min(1).unsqueeze(1);
+at::Tensor logn_scale(const at::Tensor& positions, int64_t native) {
+  if (positions.max().item<int64_t>() < native) return {};
+  const at::Tensor number = positions.to(at::kFloat) + 1;
+  return (number.log() / std::log(static_cast<double>(native))).clamp_min(1).unsqueeze(-1);
 }
 
 at::Tensor rotate(const at::Tensor& x, const RotaryTable& table) {

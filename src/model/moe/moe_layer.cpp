@@ -13,14 +13,16 @@ MoeLayer::MoeLayer(const MoeLayerConfig& layer_config, const FeedForwardConfig& 
   }
 }
 
-MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at::Tensor& noise) const {
+MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at::Tensor& noise,
+                               std::span<const SampleRows> samples) const {
   // 1. Route, in float32 whatever the model's dtype.
   const at::Tensor logits = exact_linear(x.to(at::kFloat), router.weight.to(at::kFloat));
   const double own_factor = run.training ? config.capacity_factor : config.eval_capacity_factor;
   const RouterOptions options{.top_k = run.top_k.value_or(config.top_k),
                               .capacity_factor = run.capacity_factor.value_or(own_factor),
                               .min_capacity = config.min_capacity};
-  Routing routing = route(logits, options, noise);
+  Routing routing =
+      samples.empty() ? route(logits, options, noise) : route_samples(logits, samples, options, noise);
 
   // 2. Dispatch.
   const Dispatch plan = plan_dispatch(routing);

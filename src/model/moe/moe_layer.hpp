@@ -46,8 +46,10 @@ struct MoeLayer {
   MoeLayer() = default;
   MoeLayer(const MoeLayerConfig& layer_config, const FeedForwardConfig& expert_config);
 
-  // x [T, H]; `noise` [T, E] or undefined.
-  MoeOutput operator()(const at::Tensor& x, const MoeRun& run, const at::Tensor& noise) const;
+  // x [T, H]; `noise` [T, E] or undefined; `samples` that are to be routed each by itself, or none: all rows
+  // compete, as the original has it in training.
+  MoeOutput operator()(const at::Tensor& x, const MoeRun& run, const at::Tensor& noise,
+                       std::span<const SampleRows> samples = {}) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 };
 

@@ -49,6 +49,14 @@ at::Tensor place_by_priority(const at::Tensor& expert, int64_t experts, int64_t 
   return place.gather(1, expert);
 }
 
+// Weights of the kept choices; `kept` [T, K] bool.
+at::Tensor kept_weights(const at::Tensor& gates, const at::Tensor& expert, const at::Tensor& kept) {
+  const at::Tensor weight = gates.gather(1, expert) * kept;
+  if (expert.size(1) == 1) return weight;
+  // Renormalised: a token that lost one choice gives the other all its weight.
+  return weight / weight.sum(1, /*keepdim=*/true).clamp_min(std::numeric_limits<float>::epsilon());
+}
+
 }  // namespace
 
 int64_t expert_capacity(int64_t tokens, int64_t experts, const RouterOptions& options) {
@@ -78,12 +86,36 @@ Routing route(const at::Tensor& logits, const RouterOptions& options, const at::
   const at::Tensor kept = place < routing.capacity;
   routing.slot = place.masked_fill(kept.logical_not(), -1);
 
-  at::Tensor weight = gates.gather(1, routing.expert) * kept;
-  if (options.top_k > 1) {
-    // Renormalised over the kept choices: a token that lost one gives the other all its weight.
-    weight = weight / weight.sum(1, /*keepdim=*/true).clamp_min(std::numeric_limits<float>::epsilon());
+  routing.weight = kept_weights(gates, routing.expert, kept);
+  return routing;
+}
+
+Routing route_samples(const at::Tensor& logits, std::span<const SampleRows> samples,
+                      const RouterOptions& options, const at::Tensor& noise) {
+  const int64_t experts = logits.size(1);
+  RouterOptions room_for_all = options;
+  room_for_all.drop_tokens = false;
+  Routing routing = route(logits, room_for_all, noise);
+  const auto capacity_of = [&](const SampleRows& sample) {
+    return options.drop_tokens ? expert_capacity(sample.count, experts, options) : sample.count;
+  };
+  // An expert takes a token at most once. Written tokens, one a sample, always find room.
+  const bool room = std::all_of(samples.begin(), samples.end(), [&](const SampleRows& sample) {
+    return capacity_of(sample) >= sample.count;
+  });
+  const at::Tensor places = routing.slot;
+  routing.slot = at::full_like(places, -1);
+  routing.capacity = 0;
+  for (const SampleRows& sample : samples) {
+    routing.capacity = std::max(routing.capacity, capacity_of(sample));
+    at::Tensor own = places.narrow(0, sample.begin, sample.count);
+    if (!room) {
+      const at::Tensor place = place_in_order(routing.expert.narrow(0, sample.begin, sample.count), experts);
+      own = (place + sample.begin * options.top_k).masked_fill(place >= capacity_of(sample), -1);
+    }
+    routing.slot.narrow(0, sample.begin, sample.count).copy_(own);
   }
-  routing.weight = weight;
+  routing.weight = kept_weights(logits.softmax(1, at::kFloat), routing.expert, routing.slot >= 0);
   return routing;
 }
 

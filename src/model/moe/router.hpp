@@ -5,6 +5,8 @@
 
 #include <ATen/ATen.h>
 
+#include <span>
+
 namespace moellava {
 
 struct RouterOptions {
@@ -32,6 +34,17 @@ int64_t expert_capacity(int64_t tokens, int64_t experts, const RouterOptions& op
 // second ones.
 Routing route(const at::Tensor& logits, const RouterOptions& options, const at::Tensor& noise = {},
               const at::Tensor& priority = {});
+
+// The rows [begin, begin + count) that are one sample's.
+struct SampleRows {
+  int64_t begin = 0;
+  int64_t count = 0;
+};
+// `route` for a batch in which each sample gets what it would get alone: its own capacity, and its own part
+// of every buffer. Rows of no sample are padding and go nowhere: slot -1, weight 0. `capacity` is the
+// largest.
+Routing route_samples(const at::Tensor& logits, std::span<const SampleRows> samples,
+                      const RouterOptions& options, const at::Tensor& noise = {});
 
 // Gumbel(0, 1) noise for `route` [positions, E], a function of (seed, layer, position, expert) alone: the
 // conversation's positions from `first` on get the same noise however they are cut into passes.

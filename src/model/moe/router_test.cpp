@@ -135,5 +135,32 @@ TEST(Router, GradientOfWeightsAndBalanceLoss) {
   }
 }
 
+// Two samples with padding before the second and behind both: each as alone, in a part of the buffers of its
+// own.
+TEST(Router, SamplesAreRoutedAsEachAlone) {
+  const at::Tensor logits = testing::random_tensor({12, 4}, 60);
+  const SampleRows samples[] = {{.begin = 0, .count = 4}, {.begin = 6, .count = 5}};
+  for (const double factor : {2.0, 0.5}) {
+    SCOPED_TRACE(factor);
+    const RouterOptions options{.top_k = 2, .capacity_factor = factor};
+    const Routing together = route_samples(logits, samples, options);
+    for (const SampleRows& sample : samples) {
+      const Routing alone = route(logits.narrow(0, sample.begin, sample.count), options);
+      const auto own = [&](const at::Tensor& all) { return all.narrow(0, sample.begin, sample.count); };
+      EXPECT_TRUE(own(together.expert).equal(alone.expert));
+      EXPECT_TRUE(own(together.weight).equal(alone.weight));
+      EXPECT_TRUE(own(together.slot >= 0).equal(alone.slot >= 0));
+      EXPECT_EQ((alone.slot < 0).any().item<bool>(), factor < 1);
+    }
+    for (const int64_t row : {4, 5, 11}) {
+      EXPECT_TRUE(together.slot[row].eq(-1).all().item<bool>());
+      EXPECT_TRUE(together.weight[row].eq(0).all().item<bool>());
+    }
+    // No place of an expert is given twice.
+    const at::Tensor taken = (together.expert * 1000 + together.slot).masked_select(together.slot >= 0);
+    EXPECT_EQ(std::get<0>(at::_unique(taken)).numel(), taken.numel());
+  }
+}
+
 }  // namespace
 }  // namespace moellava
