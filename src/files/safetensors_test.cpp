@@ -185,15 +185,24 @@ TEST(Safetensors, RefusesEveryTruncation) {
   }
 }
 
-TEST(Safetensors, ManyTensorsAreQuick) {
+std::string bytes_named_by_number(size_t count) {
   std::string header = "{";
-  constexpr size_t kCount = 100'000;
-  for (size_t i = 0; i < kCount; ++i) {
-    header += (i ? ",\"t" : "\"t") + std::to_string(i) + R"(":{"dtype":"U8","shape":[1],"data_offsets":[)" +
+  for (size_t i = 0; i < count; ++i) {
+    header += (i ? ",\"" : "\"") + std::to_string(i) + R"(":{"dtype":"U8","shape":[1],"data_offsets":[)" +
               std::to_string(i) + "," + std::to_string(i + 1) + "]}";
   }
-  const std::string bytes = safetensors(header + "}", std::string(kCount, 'x'));
-  EXPECT_EQ(parse_safetensors(test::bytes_of(bytes), "file").tensors.size(), kCount);
+  return safetensors(header + "}", std::string(count, 'x'));
+}
+
+TEST(Safetensors, ManyTensorsAreQuick) {
+  constexpr size_t kCount = 100'000;
+  EXPECT_EQ(parse_safetensors(test::bytes_of(bytes_named_by_number(kCount)), "file").tensors.size(), kCount);
+}
+
+TEST(Safetensors, AMillionTensorsAreTheMost) {
+  test::expect_refused({{"a million and one", bytes_named_by_number(1'000'001),
+                         "file: too many tensors: expected at most 1000000", ErrorKind::Limit}},
+                       parse);
 }
 
 TEST(Safetensors, MissingFileIsAnIoError) {

@@ -196,6 +196,36 @@ TEST(Load, ListsMissingUnexpectedAndMisshapenTensorsTogether) {
       << message;
 }
 
+TEST(Load, IntegersAreNoWeights) {
+  const fs::path folder = saved("llama", false);
+  rewrite(folder, [](std::vector<TensorView>& tensors) {
+    for (TensorView& tensor : tensors) {
+      if (tensor.name == "lm_head.weight") tensor.dtype = DType::I32;
+    }
+  });
+  const std::string message = message_of(folder);
+  EXPECT_NE(message.find("1 of integers, which are no weights: lm_head.weight I32"), std::string::npos)
+      << message;
+}
+
+// Other layers than the tensors have experts in: those that are there and those that are not are named.
+TEST(Load, TheExpertsOfTheConfigMustBeThoseOfTheFiles) {
+  const fs::path folder = saved("llama", true);
+  Json config = read_json(folder / "config.json");
+  config["moe"]["moe_layers_idx"] = {0, 1};
+  std::ofstream(folder / "config.json") << config.dump();
+  const std::string message = message_of(folder);
+  EXPECT_NE(message.find("missing: model.layers.1.mlp.deepspeed_moe.gate.wg.weight"), std::string::npos)
+      << message;
+  EXPECT_NE(message.find("unexpected: "), std::string::npos) << message;
+  config["moe"]["moe_layers_idx"] = {0, 2};
+  config["moe"]["num_experts"] = {4, 8};
+  std::ofstream(folder / "config.json") << config.dump();
+  EXPECT_NE(message_of(folder).find("model.layers.2.mlp.deepspeed_moe.gate.wg.weight [4, "),
+            std::string::npos)
+      << message_of(folder);
+}
+
 TEST(Load, RefusesAConfigThatPromisesMoreThanTheFilesHold) {
   const fs::path folder = saved("llama", false);
   std::ifstream in(folder / "config.json");

@@ -54,6 +54,11 @@ bool fits(const TensorView& view, const WeightRef& ref, const at::Tensor& parame
   return view.shape == expected;
 }
 
+bool is_integer(DType dtype) {
+  return dtype == DType::I64 || dtype == DType::I32 || dtype == DType::I16 || dtype == DType::I8 ||
+         dtype == DType::U8 || dtype == DType::Bool;
+}
+
 // The rows of `view` that are the part `ref` asks for.
 TensorView part_of(const TensorView& view, const WeightRef& ref) {
   TensorView part = view;
@@ -96,6 +101,7 @@ std::string join_problems(MoeLlava& model, const TensorFile& file, const WeightJ
   NameList missing("missing");
   NameList unexpected("unexpected");
   NameList misshaped("with another shape");
+  NameList integers("of integers, which are no weights");
   std::set<std::string> used;
   model.visit([&](const std::string& name, at::Tensor& parameter) {
     if (!join.wanted(name)) return;
@@ -107,12 +113,13 @@ std::string join_problems(MoeLlava& model, const TensorFile& file, const WeightJ
       misshaped.add(ref.name + " " + shape_text(view->shape) + " instead of " +
                     shape_text(parameter.sizes()));
     }
+    if (is_integer(view->dtype)) integers.add(ref.name + " " + dtype_name(view->dtype));
   });
   for (const TensorView& tensor : file.tensors) {
     if (!used.contains(tensor.name) && !join.may_be_extra(tensor.name)) unexpected.add(tensor.name);
   }
   std::string problems;
-  for (const NameList* list : {&missing, &unexpected, &misshaped}) {
+  for (const NameList* list : {&missing, &unexpected, &misshaped, &integers}) {
     if (!list->empty()) problems += (problems.empty() ? "" : "; ") + list->text();
   }
   return problems;

@@ -27,8 +27,8 @@ struct WeightJoin {
   std::function<bool(const std::string& tensor)> may_be_extra;  // file tensors that nobody needs to want
 };
 
-// Why `file` does not fit the wanted parameters: up to ten missing, unexpected and mis-shaped tensors each;
-// "" when it fits. Reads no values, so the model may have ShapesOnly.
+// Why `file` does not fit the wanted parameters: up to ten missing, unexpected, mis-shaped and integer
+// tensors each; "" when it fits. Reads no values, so the model may have ShapesOnly.
 std::string join_problems(MoeLlava& model, const TensorFile& file, const WeightJoin& join);
 
 // Gives every wanted parameter its values from `file`, after join_problems found none. The model may have
