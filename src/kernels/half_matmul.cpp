@@ -9,40 +9,11 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/half_vectors-inl.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace moellava {
 namespace HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::ScalableTag<float>;
-using FloatVector = hn::Vec<Floats>;
-
-// One vector of weights as float32. A bfloat16 is the upper half of a float32.
-struct FromBfloat16 {
-  static FloatVector load(const uint16_t* values) {
-    const Floats floats;
-    const hn::RebindToUnsigned<Floats> words;
-    const hn::Rebind<uint16_t, Floats> halves;
-    return hn::BitCast(floats, hn::ShiftLeft<16>(hn::PromoteTo(words, hn::LoadU(halves, values))));
-  }
-};
-
-struct FromFloat16 {
-  static FloatVector load(const uint16_t* values) {
-    const Floats floats;
-    const hn::Rebind<hwy::float16_t, Floats> halves;
-    return hn::PromoteTo(floats, hn::LoadU(halves, reinterpret_cast<const hwy::float16_t*>(values)));
-  }
-};
-
-// The last few values of a row, behind the whole vectors.
-template <class Format>
-FloatVector load_some(const uint16_t* values, size_t count) {
-  HWY_ALIGN uint16_t padded[hn::MaxLanes(Floats())] = {};
-  std::copy_n(values, count, padded);
-  return Format::load(padded);
-}
 
 // y[t * stride_y] = x[t, :] . w for kRows rows of x.
 template <class Format, size_t kRows>
@@ -114,18 +85,6 @@ void multiply_any(const float* x, int64_t rows, const HalfMatrix& weights, int64
                   float* y) {
   if (weights.format == Half::Bfloat16) return multiply<FromBfloat16>(x, rows, weights, first, last, y);
   multiply<FromFloat16>(x, rows, weights, first, last, y);
-}
-
-template <class Format>
-void widen(const uint16_t* HWY_RESTRICT values, size_t count, float* HWY_RESTRICT out) {
-  const Floats floats;
-  const size_t lanes = hn::Lanes(floats);
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(Format::load(values + i), floats, out + i);
-  if (i == count) return;
-  HWY_ALIGN float rest[hn::MaxLanes(Floats())];
-  hn::Store(load_some<Format>(values + i, count - i), floats, rest);
-  std::copy_n(rest, count - i, out + i);
 }
 
 void widen_any(const uint16_t* values, Half format, int64_t count, float* out) {

@@ -1,58 +1,14 @@
 #include "kernels/half_matmul.hpp"
 
-#include <gtest/gtest.h>
-
 #include <bit>
 #include <cmath>
-#include <random>
+
+#include "kernels/half_testing.hpp"
 
 namespace moellava {
 namespace {
 
-struct Case {
-  std::string target;
-  Half format;
-};
-
-std::vector<Case> cases() {
-  std::vector<Case> all;
-  for (const std::string& target : kernel_targets()) {
-    for (const Half format : {Half::Bfloat16, Half::Float16}) all.push_back({target, format});
-  }
-  return all;
-}
-
-std::string name_of(const testing::TestParamInfo<Case>& info) {
-  return info.param.target + (info.param.format == Half::Bfloat16 ? "_bfloat16" : "_float16");
-}
-
-class HalfMatmul : public testing::TestWithParam<Case> {
- protected:
-  const UseKernelTarget use_{GetParam().target};
-};
-
-// Finite values of both signs and many magnitudes: exponents near one.
-std::vector<uint16_t> random_halves(Half format, size_t count) {
-  std::vector<uint16_t> values(count);
-  std::mt19937_64 random(1);
-  for (size_t i = 0; i < count; ++i) {
-    const uint64_t bits = random();
-    const uint64_t sign = bits & 0x8000;
-    const uint64_t small = bits >> 16;
-    values[i] =
-        static_cast<uint16_t>(format == Half::Bfloat16 ? sign | (120 + small % 8) << 7 | (small >> 8 & 127)
-                                                       : sign | (8 + small % 8) << 10 | (small >> 8 & 1023));
-  }
-  return values;
-}
-
-std::vector<float> random_floats(size_t count) {
-  std::vector<float> values(count);
-  std::mt19937 random(2);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  for (float& value : values) value = uniform(random);
-  return values;
-}
+using HalfMatmul = HalfKernelTest;
 
 TEST_P(HalfMatmul, EqualsTheDefinitionForAllTails) {
   for (const int64_t inputs : {1, 3, 15, 16, 17, 64, 100, 257}) {
@@ -105,7 +61,7 @@ TEST_P(HalfMatmul, WidensEveryValueExactly) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllTargets, HalfMatmul, testing::ValuesIn(cases()), name_of);
+INSTANTIATE_TEST_SUITE_P(AllTargets, HalfMatmul, testing::ValuesIn(half_kernel_cases()), half_kernel_name);
 
 TEST(KernelTargets, AnUnknownOneIsRefused) {
   EXPECT_ANY_THROW(UseKernelTarget("ABACUS"));

@@ -5,15 +5,18 @@
 
 #include <algorithm>
 
-#include "kernels/half_matmul.hpp"
+#include "kernels/bfloat16_gemm.hpp"
+#include "kernels/half_gemm.hpp"
+#include "nn/precision.hpp"
 
 namespace moellava {
 
 namespace {
 
-// Up to here, reading every weight once for four rows beats widening them.
+// Up to here, reading every weight once for four rows beats widening them for all.
 constexpr int64_t kFewRows = 8;
-constexpr int64_t kPanelValues = 1 << 21;  // float32 weights widened at a time: 8 MiB
+constexpr int64_t kManyRows = 1024;        // packed at a time, so that sums stay in the cache
+constexpr int64_t kPanelValues = 1 << 21;  // float32 weights widened for libtorch at a time: 8 MiB
 constexpr int64_t kGrain = 1 << 16;        // weights that are worth a thread
 
 HalfMatrix matrix_of(const at::Tensor& weight) {
@@ -36,7 +39,8 @@ void multiply_few_rows(const at::Tensor& rows, const HalfMatrix& weights, at::Te
   });
 }
 
-void multiply_panels(const at::Tensor& rows, const HalfMatrix& weights, at::Tensor& y) {
+// libtorch's products round to bfloat16 what is float32: a panel of weights at a time is made so.
+void multiply_rounding(const at::Tensor& rows, const HalfMatrix& weights, at::Tensor& y) {
   const int64_t panel_rows = std::clamp<int64_t>(kPanelValues / weights.inputs, 1, weights.outputs);
   const at::Tensor panel = at::empty({panel_rows, weights.inputs}, rows.options());
   float* widened = panel.data_ptr<float>();
@@ -50,6 +54,20 @@ void multiply_panels(const at::Tensor& rows, const HalfMatrix& weights, at::Tens
   }
 }
 
+// Packs kManyRows rows at a time, and multiplies each lot with all outputs.
+template <class Packed, void (*multiply)(const Packed&, const HalfMatrix&, int64_t, int64_t, float*)>
+void multiply_packed(const at::Tensor& rows, const HalfMatrix& weights, at::Tensor& y) {
+  for (int64_t row = 0; row < rows.size(0); row += kManyRows) {
+    const float* from = rows.const_data_ptr<float>() + row * weights.inputs;
+    float* to = y.data_ptr<float>() + row * weights.outputs;
+    Packed packed(std::min(kManyRows, rows.size(0) - row), weights.inputs);
+    at::parallel_for(0, packed.panels(), 1,
+                     [&](int64_t first, int64_t last) { packed.pack(from, first, last); });
+    at::parallel_for(0, weights.outputs, grain_rows(weights.inputs),
+                     [&](int64_t first, int64_t last) { multiply(packed, weights, first, last, to); });
+  }
+}
+
 }  // namespace
 
 at::Tensor half_linear(const at::Tensor& x, const at::Tensor& weight) {
@@ -59,7 +77,15 @@ at::Tensor half_linear(const at::Tensor& x, const at::Tensor& weight) {
   shape.back() = weights.outputs;
   const at::Tensor rows = x.reshape({-1, weights.inputs}).contiguous();  // [T, K]
   at::Tensor y = at::empty({rows.size(0), weights.outputs}, rows.options());
-  rows.size(0) > kFewRows ? multiply_panels(rows, weights, y) : multiply_few_rows(rows, weights, y);
+  if (rows.size(0) <= kFewRows) {
+    multiply_few_rows(rows, weights, y);
+  } else if (bfloat16_products_wanted() && has_bfloat16_products()) {
+    multiply_rounding(rows, weights, y);
+  } else if (bfloat16_products_wanted() && has_avx512_bfloat16() && weights.format == Half::Bfloat16) {
+    multiply_packed<PackedPairs, multiply_bfloat16>(rows, weights, y);
+  } else {
+    multiply_packed<PackedRows, multiply_half_packed>(rows, weights, y);
+  }
   return y.view(shape);
 }
 

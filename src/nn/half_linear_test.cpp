@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "nn/linear.hpp"
+#include "nn/precision.hpp"
 
 namespace moellava {
 namespace {
@@ -17,10 +18,10 @@ double largest_error(const at::Tensor& found, const at::Tensor& expected) {
   return ((found - expected).abs().max() / expected.abs().max()).item<double>();
 }
 
-// 1, 8: kernels; 9, 40: panels. 70 x 33: nothing divides anything.
+// 1, 8: few rows; 9, 40: many; 1025: more than are packed at once. 70 x 33: nothing divides anything.
 TEST(HalfLinear, EqualsFloat32OnTheSameWeights) {
   for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {
-    for (const int64_t rows : {1, 8, 9, 40}) {
+    for (const int64_t rows : {1, 8, 9, 40, 1025}) {
       const at::Tensor weight = waves({70, 33}, 0.7).to(dtype);
       const at::Tensor x = waves({rows, 33}, 1.3);
       const at::Tensor expected = at::linear(x, weight.to(at::kFloat));
@@ -29,9 +30,10 @@ TEST(HalfLinear, EqualsFloat32OnTheSameWeights) {
   }
 }
 
-TEST(HalfLinear, SeveralPanels) {
+TEST(HalfLinear, RoundedProductsAreThoseOfFloat32Weights) {
   const at::Tensor weight = waves({3, 1 << 20}, 0.7).to(at::kHalf);  // a panel holds two outputs
   const at::Tensor x = waves({9, 1 << 20}, 1.3);
+  const Bfloat16Products products(true);
   EXPECT_LE(largest_error(half_linear(x, weight), at::linear(x, weight.to(at::kFloat))), 1e-4);
 }
 

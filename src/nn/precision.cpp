@@ -11,17 +11,18 @@ namespace moellava {
 
 namespace {
 
-bool rounding = false;
+bool rounding_wanted = false;
 
-void set_rounding(bool on) {
-  rounding = on;
+void set_rounding(bool wanted) {
+  rounding_wanted = wanted;
+  const bool on = wanted && has_bfloat16_products();
   at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
                                           on ? at::Float32Precision::BF16 : at::Float32Precision::NONE);
 }
 
 class ExactProducts {
  public:
-  ExactProducts() : before_(rounding) { set_rounding(false); }
+  ExactProducts() : before_(rounding_wanted) { set_rounding(false); }
   ~ExactProducts() { set_rounding(before_); }
   ExactProducts(const ExactProducts&) = delete;
   ExactProducts& operator=(const ExactProducts&) = delete;
@@ -59,11 +60,15 @@ bool has_bfloat16_products() {
 }
 
 Bfloat16Products::Bfloat16Products(bool wanted) {
-  set_rounding(wanted && has_bfloat16_products());
+  set_rounding(wanted);
 }
 
 Bfloat16Products::~Bfloat16Products() {
   set_rounding(false);
+}
+
+bool bfloat16_products_wanted() {
+  return rounding_wanted;
 }
 
 at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight) {

@@ -9,7 +9,8 @@ namespace moellava {
 bool has_bfloat16_products();
 
 // While it lives, matrix products may round their factors to bfloat16; sums, results and everything else stay
-// float32. Where the processor has no such instructions nothing changes. One at a time in a process.
+// float32. Where the processor has no such instructions nothing changes; AVX512-BF16 without AMX serves only
+// weights that are bfloat16 themselves (nn/half_linear.hpp). One at a time in a process.
 class Bfloat16Products {
  public:
   explicit Bfloat16Products(bool wanted);
@@ -17,6 +18,9 @@ class Bfloat16Products {
   Bfloat16Products(const Bfloat16Products&) = delete;
   Bfloat16Products& operator=(const Bfloat16Products&) = delete;
 };
+
+// Whether one lives that was wanted, on whatever processor.
+bool bfloat16_products_wanted();
 
 // x W^T in float32 always, and so its gradients: x [T, in], weight [out, in] -> [T, out].
 at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight);
