@@ -48,37 +48,47 @@ constexpr int64_t kBlockOutputs = 4 * kTileOutputs;  // tiles that use a panel o
 constexpr int64_t kBlockPairs = 1024;                // of a panel of x: 128 KiB
 constexpr int kVectors = PackedPairs::kRows / 16;
 
-// Weights of an output's pair of inputs; the last one of an odd K stands alone.
-uint32_t weight_pair(const uint16_t* row, int64_t pair, int64_t inputs) {
-  if (2 * pair + 1 == inputs) return row[2 * pair];
-  uint32_t both;
-  std::memcpy(&both, row + 2 * pair, sizeof both);
-  return both;
+struct Tile {
+  __m512 sums[kTileOutputs][kVectors];
+};
+
+// Sixteen times a pair of inputs' weights.
+__attribute__((target("avx512f,avx512bf16"), always_inline)) inline void add_pair(
+    Tile& tile, const uint32_t (&pairs)[kTileOutputs], const uint32_t* panel) {
+  __m512bh x[kVectors];
+  for (int v = 0; v < kVectors; ++v) x[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel + 16 * v));
+  for (int64_t m = 0; m < kTileOutputs; ++m) {
+    const auto w = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(pairs[m])));
+    for (int v = 0; v < kVectors; ++v) tile.sums[m][v] = _mm512_dpbf16_ps(tile.sums[m][v], w, x[v]);
+  }
 }
 
 // sums [kTileOutputs, panel rows] += w x for the pairs first <= k < last of a panel.
 __attribute__((target("avx512f,avx512bf16"))) void add_tile(const HalfMatrix& weights, int64_t output,
                                                             const uint32_t* panel, int64_t first,
                                                             int64_t last, float* sums) {
-  __m512 tile[kTileOutputs][kVectors];
   const uint16_t* rows[kTileOutputs];
-  for (int64_t m = 0; m < kTileOutputs; ++m) {
-    // Beyond the last output the last one is computed again, and not stored.
+  // Beyond the last output the last one is computed again, and not stored.
+  for (int64_t m = 0; m < kTileOutputs; ++m)
     rows[m] = weights.values + std::min(output + m, weights.outputs - 1) * weights.inputs;
-    for (int v = 0; v < kVectors; ++v) tile[m][v] = _mm512_loadu_ps(sums + m * PackedPairs::kRows + 16 * v);
-  }
-  for (int64_t k = first; k < last; ++k) {
-    __m512bh x[kVectors];
+  Tile tile;
+  for (int64_t m = 0; m < kTileOutputs; ++m) {
     for (int v = 0; v < kVectors; ++v)
-      x[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel + k * PackedPairs::kRows + 16 * v));
-    for (int64_t m = 0; m < kTileOutputs; ++m) {
-      const auto pair = static_cast<int>(weight_pair(rows[m], k, weights.inputs));
-      const auto w = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
-      for (int v = 0; v < kVectors; ++v) tile[m][v] = _mm512_dpbf16_ps(tile[m][v], w, x[v]);
-    }
+      tile.sums[m][v] = _mm512_loadu_ps(sums + m * PackedPairs::kRows + 16 * v);
+  }
+  const int64_t whole = std::min(last, weights.inputs / 2);
+  uint32_t pairs[kTileOutputs];
+  for (int64_t k = first; k < whole; ++k) {
+    for (int64_t m = 0; m < kTileOutputs; ++m) std::memcpy(&pairs[m], rows[m] + 2 * k, sizeof pairs[m]);
+    add_pair(tile, pairs, panel + k * PackedPairs::kRows);
+  }
+  if (whole < last) {  // the last input of an odd K stands alone
+    for (int64_t m = 0; m < kTileOutputs; ++m) pairs[m] = rows[m][2 * whole];
+    add_pair(tile, pairs, panel + whole * PackedPairs::kRows);
   }
   for (int64_t m = 0; m < kTileOutputs; ++m) {
-    for (int v = 0; v < kVectors; ++v) _mm512_storeu_ps(sums + m * PackedPairs::kRows + 16 * v, tile[m][v]);
+    for (int v = 0; v < kVectors; ++v)
+      _mm512_storeu_ps(sums + m * PackedPairs::kRows + 16 * v, tile.sums[m][v]);
   }
 }
 
