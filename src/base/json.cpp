@@ -5,23 +5,22 @@
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
+#include "base/json_part.hpp"
 
 namespace moellava {
 
 namespace {
 
-std::string line_and_column(std::string_view text, size_t offset) {
-  size_t line = 1;
-  size_t column = 1;
+std::string line_and_column(std::string_view text, TextPosition begin, size_t offset) {
   for (size_t i = 0; i < std::min(offset, text.size()); ++i) {
     if (text[i] == '\n') {
-      ++line;
-      column = 1;
+      ++begin.line;
+      begin.column = 1;
     } else {
-      ++column;
+      ++begin.column;
     }
   }
-  return "line " + std::to_string(line) + " col " + std::to_string(column);
+  return "line " + std::to_string(begin.line) + " col " + std::to_string(begin.column);
 }
 
 // Where the key with this number begins, counted from 0 over the whole text, which is valid JSON up to there.
@@ -43,8 +42,8 @@ size_t key_offset(std::string_view text, size_t number) {
 // Builds the document through nlohmann's SAX interface, which lets us refuse depth and duplicate keys early.
 class Builder : public nlohmann::json_sax<Json> {
  public:
-  Builder(std::string_view text, std::string_view where, int depth)
-      : text_(text), where_(where), max_depth_(depth) {}
+  Builder(std::string_view text, TextPosition begin, std::string_view where, int depth)
+      : text_(text), begin_(begin), where_(where), max_depth_(depth) {}
 
   bool null() override { return put(nullptr); }
   bool boolean(bool value) override { return put(value); }
@@ -64,8 +63,8 @@ class Builder : public nlohmann::json_sax<Json> {
     if (!fresh) {
       throw bad_data(where_, "duplicate key",
                      {.found = "\"" + printable(name) + "\" twice in one object",
-                      .at = line_and_column(text_, key_offset(text_, first->second)) + " and " +
-                            line_and_column(text_, key_offset(text_, key_count_))});
+                      .at = line_and_column(text_, begin_, key_offset(text_, first->second)) + " and " +
+                            line_and_column(text_, begin_, key_offset(text_, key_count_))});
     }
     ++key_count_;
     key_ = name;
@@ -76,8 +75,9 @@ class Builder : public nlohmann::json_sax<Json> {
     std::string what = reason.what();
     // nlohmann prefixes "[json.exception...] parse error at line.., column..: "; the rest says what is wrong.
     if (const size_t colon = what.find(": "); colon != std::string::npos) what = what.substr(colon + 2);
-    throw bad_data(where_, "not valid JSON",
-                   {.found = printable(what), .at = line_and_column(text_, position ? position - 1 : 0)});
+    throw bad_data(
+        where_, "not valid JSON",
+        {.found = printable(what), .at = line_and_column(text_, begin_, position ? position - 1 : 0)});
   }
 
   Json take() { return std::move(root_); }
@@ -113,6 +113,7 @@ class Builder : public nlohmann::json_sax<Json> {
   }
 
   std::string_view text_;
+  TextPosition begin_;
   std::string_view where_;
   int max_depth_;
   Json root_;
@@ -143,6 +144,10 @@ std::optional<int64_t> as_integer(const Json& value) {
 }  // namespace
 
 Json parse_json(std::string_view text, std::string_view where, JsonLimits limits) {
+  return parse_json_part(text, {}, where, limits);
+}
+
+Json parse_json_part(std::string_view text, TextPosition begin, std::string_view where, JsonLimits limits) {
   if (text.size() > limits.bytes) {
     throw limit_error(where, "JSON too large",
                       {.found = std::to_string(text.size()) + " bytes",
@@ -150,7 +155,7 @@ Json parse_json(std::string_view text, std::string_view where, JsonLimits limits
   }
   if (text.substr(0, 3) == "\xef\xbb\xbf")
     throw bad_data(where, "starts with a byte order mark", {.expected = "UTF-8 JSON without one"});
-  Builder builder(text, where, limits.depth);
+  Builder builder(text, begin, where, limits.depth);
   Json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();
 }
