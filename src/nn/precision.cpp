@@ -7,6 +7,8 @@
 #include <ATen/Context.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "nn/exact_products.hpp"
+
 namespace moellava {
 
 namespace {
@@ -19,17 +21,6 @@ void set_rounding(bool wanted) {
   at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
                                           on ? at::Float32Precision::BF16 : at::Float32Precision::NONE);
 }
-
-class ExactProducts {
- public:
-  ExactProducts() : before_(rounding_wanted) { set_rounding(false); }
-  ~ExactProducts() { set_rounding(before_); }
-  ExactProducts(const ExactProducts&) = delete;
-  ExactProducts& operator=(const ExactProducts&) = delete;
-
- private:
-  bool before_;
-};
 
 struct ExactLinear : torch::autograd::Function<ExactLinear> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
@@ -57,6 +48,14 @@ bool has_bfloat16_products() {
 #else
   return false;
 #endif
+}
+
+ExactProducts::ExactProducts() : before_(rounding_wanted) {
+  set_rounding(false);
+}
+
+ExactProducts::~ExactProducts() {
+  set_rounding(before_);
 }
 
 Bfloat16Products::Bfloat16Products(bool wanted) {
