@@ -68,9 +68,19 @@ inline std::unique_ptr<MoeLlava> tiny_model(bool sparse, double bound = 0.3, uin
   return model;
 }
 
+// Samples in memory; their ids stand for words of no file.
+struct TinyDataset : Dataset {
+  std::vector<Sample> samples;
+  size_t picture_count = 0;
+
+  size_t size() const override { return samples.size(); }
+  Sample sample(size_t number) const override { return samples.at(number); }
+  std::vector<size_t> pictures(size_t number) const override { return samples.at(number).pictures; }
+};
+
 // `count` samples of different lengths; every third is text only. Picture p belongs to sample p.
-inline Dataset tiny_dataset(size_t count) {
-  Dataset dataset;
+inline TinyDataset tiny_dataset(size_t count) {
+  TinyDataset dataset;
   for (size_t i = 0; i < count; ++i) {
     Sample sample{.id = "s" + std::to_string(i), .tokens = {}, .pictures = {}};
     auto add = [&](int32_t id, bool target) {
@@ -79,8 +89,7 @@ inline Dataset tiny_dataset(size_t count) {
     };
     if (i % 3 != 2) {
       add(kImageTokenId, false);
-      sample.pictures.push_back(dataset.pictures.size());
-      dataset.pictures.push_back({});
+      sample.pictures.push_back(dataset.picture_count++);
     }
     const size_t words = 3 + random_bits(7, i, 0) % 9;
     for (size_t w = 0; w < words; ++w)
@@ -91,13 +100,21 @@ inline Dataset tiny_dataset(size_t count) {
   return dataset;
 }
 
-inline PictureFeatures tiny_features(const Dataset& dataset) {
-  const auto count = static_cast<int64_t>(dataset.pictures.size());
-  at::Tensor features = at::empty({count, 4, 8});
-  fill_uniform(features, 1.0, 11, 0);
-  std::vector<int64_t> rows;
-  for (int64_t i = 0; i < count; ++i) rows.push_back(i);
-  return {features, rows};
+struct TinyFeatures : PictureFeatures {
+  at::Tensor features;  // [pictures, 4, 8]
+
+  at::Tensor gather(const std::vector<size_t>& pictures) override {
+    if (pictures.empty()) return {};
+    const std::vector<int64_t> rows(pictures.begin(), pictures.end());
+    return features.index_select(0, at::tensor(rows, at::kLong));
+  }
+};
+
+inline TinyFeatures tiny_features(const TinyDataset& dataset) {
+  TinyFeatures tiny;
+  tiny.features = at::empty({static_cast<int64_t>(dataset.picture_count), 4, 8});
+  fill_uniform(tiny.features, 1.0, 11, 0);
+  return tiny;
 }
 
 }  // namespace moellava::testing

@@ -10,6 +10,7 @@ void add_chat_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_dump_command(CLI::App& app);
 void add_train_command(CLI::App& app);
+void add_data_command(CLI::App& app);
 void add_eval_command(CLI::App& app);  // "eval", and "compare" over its results
 void add_routing_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);

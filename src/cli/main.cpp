@@ -52,6 +52,7 @@ int run(int argc, char** argv) {
   moellava::add_tokenize_command(app);
   moellava::add_dump_command(app);
   moellava::add_train_command(app);
+  moellava::add_data_command(app);
   moellava::add_eval_command(app);
   moellava::add_routing_command(app);
   moellava::add_inspect_command(app);

@@ -153,7 +153,7 @@ void add_model_and_data_flags(TrainFlags& flags) {
             [](TrainSettings& s, TrainFlags::Text value) { s.pretrain_mm_mlp_adapter = value; })
       ->type_name("FILE");
   flags
-      .list("--data_path", "one or more LLaVA JSON files",
+      .list("--data_path", "one or more LLaVA files, JSON or JSON Lines",
             [](TrainSettings& s, const std::vector<std::string>& values) {
               s.data_path.assign(values.begin(), values.end());
             })
@@ -163,6 +163,19 @@ void add_model_and_data_flags(TrainFlags& flags) {
       .text("--image_folder", "folder that the data's picture names are relative to",
             [](TrainSettings& s, TrainFlags::Text value) { s.image_folder = value; })
       ->type_name("DIR");
+  flags
+      .text(
+          "--feature_cache",
+          "folder that keeps the tower's view of every picture for other stages and runs, or none: computed "
+          "for each batch (default: features/ in the cache)",
+          [](TrainSettings& s, TrainFlags::Text value) { s.feature_cache = value; })
+      ->type_name("DIR|none");
+  flags.number<int64_t>("--skip_bad_samples", 0, kMany,
+                        "leave out and name up to N bad samples (default 0: stop at the first)",
+                        [](TrainSettings& s) -> int64_t& { return s.skip_bad_samples; });
+  flags.boolean("--group_by_modality_length",
+                "steps of samples with pictures and steps of text only, as in the original (default False)",
+                [](TrainSettings& s) -> bool& { return s.group_by_modality_length; });
   flags
       .text("--version", "conversation style (default: plain in stage 1, else the model's own)",
             [](TrainSettings& s, TrainFlags::Text value) {

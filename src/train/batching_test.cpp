@@ -84,6 +84,71 @@ TEST(Batching, LengthBucketsSaveMostOfThePadding) {
   EXPECT_LT(static_cast<double>(bucketed - needed), 0.1 * static_cast<double>(naive - needed));
 }
 
+// Every third sample is text.
+std::vector<bool> mixed(size_t count) {
+  std::vector<bool> has_pictures;
+  for (size_t i = 0; i < count; ++i) has_pictures.push_back(i % 3 != 0);
+  return has_pictures;
+}
+
+TEST(Batching, ModalitiesMeetOnlyAtTheEndOfTheEpoch) {
+  for (size_t count : {1u, 8u, 100u, 1003u}) {
+    const std::vector<bool> has_pictures = mixed(count);
+    std::vector<int> seen(count, 0);
+    const auto batches = epoch_batches_by_modality(42, 1, random_lengths(count), has_pictures, 8, 4);
+    EXPECT_EQ(batches.size(), (count + 7) / 8);
+    size_t left_over = 0;
+    bool text_came_before_pictures = false, text = false;
+    for (const Batch& batch : batches) {
+      for (size_t i : batch) ++seen[i];
+      const auto with = static_cast<size_t>(
+          std::count_if(batch.begin(), batch.end(), [&](size_t i) { return has_pictures[i]; }));
+      const bool pure = with == 0 || with == batch.size();
+      if (!pure || batch.size() < 8) left_over += batch.size();
+      if (left_over == 0) {
+        EXPECT_EQ(batch.size(), 8u);
+        text_came_before_pictures = text_came_before_pictures || (text && with > 0);
+        text = with == 0;
+      }
+    }
+    EXPECT_LT(left_over, 16u);
+    EXPECT_EQ(seen, std::vector<int>(count, 1)) << count << " samples";
+    EXPECT_EQ(text_came_before_pictures, count >= 100);
+  }
+}
+
+TEST(Batching, MicroBatchesOfAModalityAreEquallyLong) {
+  const std::vector<int64_t> lengths = random_lengths(600);
+  const BatchPlan plan(3, lengths, 4, 8, mixed(600));
+  const auto total = [&](const Batch& batch) {
+    int64_t sum = 0;
+    for (size_t i : batch) sum += lengths[i];
+    return static_cast<double>(sum);
+  };
+  double worst = 1;
+  for (int64_t step = 0; step < plan.steps_per_epoch() - 2; ++step) {
+    std::vector<double> totals;
+    for (const Batch& part : plan.micro_batches(step)) totals.push_back(total(part));
+    EXPECT_EQ(totals.size(), 8u);
+    worst = std::max(worst, *std::max_element(totals.begin(), totals.end()) /
+                                *std::min_element(totals.begin(), totals.end()));
+  }
+  EXPECT_LT(worst, 1.6);  // taken as they come, the longest would be several times the shortest
+}
+
+TEST(Batching, ModalityPlansArePureFunctionsOfTheStep) {
+  const std::vector<int64_t> lengths = random_lengths(101);
+  const BatchPlan plan(7, lengths, 4, 2, mixed(101));
+  const int64_t steps = 2 * plan.steps_per_epoch();
+  std::vector<std::vector<Batch>> forwards;
+  for (int64_t step = 0; step < steps; ++step) forwards.push_back(plan.micro_batches(step));
+  const BatchPlan again(7, lengths, 4, 2, mixed(101));
+  for (int64_t step = steps - 1; step >= 0; --step)
+    EXPECT_EQ(again.micro_batches(step), forwards[static_cast<size_t>(step)]);
+  EXPECT_NE(forwards[0], forwards[static_cast<size_t>(plan.steps_per_epoch())]);
+  EXPECT_NE(forwards[0], BatchPlan(8, lengths, 4, 2, mixed(101)).micro_batches(0));
+}
+
 TEST(Batching, StepsRoundUp) {
   const BatchPlan plan(1, random_lengths(33), 4, 2);
   EXPECT_EQ(plan.steps_per_epoch(), 5);

@@ -1,14 +1,16 @@
 #include "train/dataset.hpp"
 
-#include <algorithm>
-#include <unordered_map>
-#include <unordered_set>
+#include <ATen/Parallel.h>
+#include <sys/stat.h>
 
-#include "base/error.hpp"
-#include "base/file_io.hpp"
-#include "base/fnv1a.hpp"
-#include "base/json.hpp"
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "base/bulk_hash.hpp"
 #include "base/path_below.hpp"
+#include "base/string_printf.hpp"
+#include "train/index_cache.hpp"
 
 namespace moellava {
 
@@ -16,205 +18,198 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr uint64_t kLargestFile = 1ull << 30;
+// Smaller data is indexed in a second or two.
+constexpr uint64_t kWorthKeeping = 16 << 20;  // bytes
 
-// FNV-1a over everything that decides the samples.
-class Fingerprint {
- public:
-  void add(std::string_view bytes) {
-    hash_.add(bytes);
-    hash_.add("\xff");  // ("a", "b") differs from ("ab", "")
-  }
-  std::string text() const {
-    char digits[17];
-    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash_.value()));
-    return digits;
-  }
-
- private:
-  Fnv1a hash_;
-};
-
-// "data.json: record 12, id \"x\""
-std::string record_name(const fs::path& file, size_t number, const std::string& id) {
-  return file.string() + ": record " + std::to_string(number) + ", id \"" + printable(id) + "\"";
+void say(const std::string& text) {
+  std::fprintf(stderr, "%s\n", text.c_str());
 }
 
-std::string record_id(const Json& record, size_t number) {
-  if (record.is_object() && record.contains("id")) {
-    const Json& id = record["id"];
-    if (id.is_string()) return id.get<std::string>();
-    if (id.is_number()) return id.dump();
-  }
-  return std::to_string(number);
+uint64_t hash_of(std::string_view text, uint64_t seed) {
+  return bulk_hash(std::as_bytes(std::span(text)), seed);
 }
 
-std::vector<std::string> image_names(const JsonObject& record) {
-  if (!record.has("image")) return {};
-  const Json& image = record.at("image");
-  if (image.is_string()) return {image.get<std::string>()};
-  std::vector<std::string> names;
-  bool strings = image.is_array();
-  if (strings) {
-    for (const Json& name : image) {
-      strings = strings && name.is_string();
-      if (strings) names.push_back(name.get<std::string>());
-    }
+uint64_t content_hash(std::span<const DataFile> files) {
+  uint64_t hash = 0;
+  for (const DataFile& file : files) {
+    const uint64_t part = file.hash();
+    hash = bulk_hash(std::as_bytes(std::span(&part, 1)), hash);
   }
-  if (!strings) throw bad_data(record.where() + ": image", "not a file name or a list of file names");
-  return names;
+  return hash;
 }
 
-Role role_of(const JsonObject& turn) {
-  const std::string from = turn.string("from");
-  if (from == "human") return Role::User;
-  if (from == "gpt") return Role::Assistant;
-  throw bad_data(turn.where() + ": from", "unknown speaker",
-                 {.found = "\"" + printable(from) + "\"", .expected = "human or gpt"});
-}
-
-size_t count_images(const Conversation& conversation) {
-  size_t images = 0;
-  for (const Turn& turn : conversation.turns) {
-    images += static_cast<size_t>(std::count_if(turn.parts.begin(), turn.parts.end(), [](const Part& part) {
-      return std::holds_alternative<ImagePart>(part);
-    }));
+// A cache that cannot be read or written costs time, nothing else.
+std::optional<DataIndex> read_kept(const IndexCache& cache, uint64_t key, std::span<const DataFile> files) {
+  try {
+    return cache.read(key, files);
+  } catch (const Error& error) {
+    say(std::string("index not read from the cache: ") + error.what());
+    return std::nullopt;
   }
-  return images;
 }
-
-Conversation read_conversation(const JsonObject& record, size_t images) {
-  const Json& turns = record.at("conversations");
-  if (!turns.is_array()) throw bad_data(record.where() + ": conversations", "not a list of turns");
-  Conversation conversation;
-  for (size_t i = 0; i < turns.size(); ++i) {
-    const JsonObject json(turns[i], record.where() + ": conversations[" + std::to_string(i) + "]");
-    Turn turn{.role = role_of(json), .parts = split_image_markers(json.string("value"))};
-    // As the original does: what the assistant says before anybody asked is left out.
-    if (i == 0 && turn.role == Role::Assistant) continue;
-    if (!conversation.turns.empty() && conversation.turns.back().role == turn.role) {
-      throw bad_data(json.where() + ": from", "the same speaker twice in a row");
-    }
-    conversation.turns.push_back(std::move(turn));
-    if (conversation.turns.back().role == Role::Assistant &&
-        count_images({.turns = {conversation.turns.back()}, .system = ""}) > 0) {
-      throw bad_data(json.where() + ": value", "<image> in an answer",
-                     {.expected = "pictures in what the human says only"});
-    }
-  }
-  if (const size_t markers = count_images(conversation); markers != images) {
-    throw bad_data(record.where(), "wrong number of <image> markers",
-                   {.found = std::to_string(markers) + " <image> but " + std::to_string(images) +
-                             (images == 1 ? " image" : " images")});
-  }
-  return conversation;
-}
-
-// Stage 1 trains captions: of a question only its picture is kept.
-void keep_pictures_only(Conversation& conversation) {
-  for (Turn& turn : conversation.turns) {
-    if (turn.role != Role::User) continue;
-    std::erase_if(turn.parts, [](const Part& part) { return !std::holds_alternative<ImagePart>(part); });
+void keep(const IndexCache& cache, uint64_t key, const DataIndex& index) {
+  try {
+    cache.write(key, index);
+  } catch (const Error& error) {
+    say(std::string("index not kept in the cache: ") + error.what());
   }
 }
 
-class Loader {
- public:
-  explicit Loader(const DatasetOptions& options) : options_(options) {}
+// Only an index without bad samples is kept: those must be named each time.
+DataIndex make_index(std::span<const DataFile> files, uint64_t content, const DatasetOptions& options,
+                     const ProblemSink& problems) {
+  uint64_t bytes = 0;
+  for (const DataFile& file : files) bytes += file.text().size();
+  const bool kept = !options.index_folder.empty() && options.text.tokenizer && bytes >= kWorthKeeping;
+  if (!kept) return build_index(files, options.text, problems);
 
-  void add_file(const fs::path& path) {
-    const std::string text = read_file(path, kLargestFile);
-    hash_.add(text);
-    const Json records = parse_json(text, path.string(), {.bytes = kLargestFile, .depth = 64});
-    if (!records.is_array() || records.empty()) {
-      throw bad_data(path.string(), "not a list of samples",
-                     {.found = records.is_array() ? "an empty list" : records.type_name(),
-                      .expected = "[{\"id\", \"image\", \"conversations\"}, ...]"});
-    }
-    for (size_t i = 0; i < records.size(); ++i) add_record(path, i, records[i]);
-  }
-
-  Dataset finish() {
-    dataset_.hash = hash_.text();
-    return std::move(dataset_);
-  }
-
- private:
-  void add_record(const fs::path& file, size_t number, const Json& json) {
-    Sample sample{.id = record_id(json, number), .tokens = {}, .pictures = {}};
-    const JsonObject record(json, record_name(file, number, sample.id));
-    if (record.has("video")) throw bad_data(record.where() + ": video", "video is not supported");
-    const std::vector<std::string> images = image_names(record);
-    Conversation conversation = read_conversation(record, images.size());
-    if (options_.style->name == "plain") keep_pictures_only(conversation);
-    sample.tokens = tokenise_sample(conversation, record.where());
-    for (const std::string& image : images) sample.pictures.push_back(picture(image, record.where()));
-    // A picture behind the cut goes with its marker.
-    const auto& ids = sample.tokens.ids;
-    sample.pictures.resize(static_cast<size_t>(std::count(ids.begin(), ids.end(), kImageTokenId)));
-    if (!ids_.insert(sample.id).second) ++dataset_.duplicate_ids;
-    dataset_.samples.push_back(std::move(sample));
-  }
-
-  SampleIds tokenise_sample(const Conversation& conversation, const std::string& where) {
-    TokenisedConversation tokens = tokenise(render(conversation, *options_.style), *options_.tokenizer);
-    const auto limit = static_cast<size_t>(options_.max_length);
-    if (tokens.ids.size() > limit) {
-      tokens.ids.resize(limit);
-      tokens.labels.resize(limit);
-      ++dataset_.truncated;
-    }
-    for (int32_t id : tokens.ids) {
-      if (id < options_.vocab_size) continue;
-      throw bad_data(
-          where, "the tokenizer gives an id that the model has no embedding for",
-          {.found = std::to_string(id), .expected = "below " + std::to_string(options_.vocab_size)});
-    }
-    // The first position is predicted by nobody.
-    const bool trained =
-        std::any_of(tokens.labels.begin() + (tokens.labels.empty() ? 0 : 1), tokens.labels.end(),
-                    [](int32_t label) { return label != kIgnoreLabel; });
-    if (!trained) {
-      throw bad_data(where, "no token to train on",
-                     {.expected = "an answer from gpt within the first " +
-                                  std::to_string(options_.max_length) + " tokens"});
-    }
-    return {.ids = std::move(tokens.ids), .labels = std::move(tokens.labels)};
-  }
-
-  size_t picture(const std::string& name, const std::string& where) {
-    const auto [entry, is_new] = picture_numbers_.try_emplace(name, dataset_.pictures.size());
-    if (is_new) {
-      if (options_.image_folder.empty()) {
-        throw usage_error(where + ": image", "the data has pictures",
-                          {.expected = "--image_folder, the folder that holds them"});
-      }
-      const fs::path path = path_below(options_.image_folder, name, where + ": image");
-      hash_.add(name);
-      hash_.add(std::to_string(fs::file_size(path)));
-      dataset_.pictures.push_back({.path = path, .where = where});
-    }
-    return entry->second;
-  }
-
-  const DatasetOptions& options_;
-  Fingerprint hash_;
-  Dataset dataset_;
-  std::unordered_map<std::string, size_t> picture_numbers_;
-  std::unordered_set<std::string> ids_;
-};
+  const IndexCache cache(options.index_folder);
+  const uint64_t key = index_key(files, content, options.text);
+  if (std::optional<DataIndex> index = read_kept(cache, key, files)) return std::move(*index);
+  bool clean = true;
+  DataIndex index = build_index(files, options.text, [&](const DataProblem& problem) {
+    clean = clean && problem.warning;
+    problems(problem);
+  });
+  if (clean) keep(cache, key, index);
+  return index;
+}
 
 }  // namespace
-
-Dataset load_dataset(const std::vector<fs::path>& files, const DatasetOptions& options) {
-  Loader loader(options);
-  for (const fs::path& file : files) loader.add_file(file);
-  return loader.finish();
-}
 
 int64_t sample_length(const Sample& sample, int64_t tokens_per_picture) {
   const auto pictures = static_cast<int64_t>(sample.pictures.size());
   return static_cast<int64_t>(sample.tokens.ids.size()) + pictures * (tokens_per_picture - 1);
+}
+
+IndexedDataset::IndexedDataset(const std::vector<fs::path>& files, const DatasetOptions& options,
+                               const ProblemSink& problems)
+    : options_(options) {
+  for (const fs::path& file : files) files_.emplace_back(file);
+  const uint64_t content = content_hash(files_);
+  index_ = make_index(files_, content, options_, problems);
+  hash_ = string_printf("%016llx", static_cast<unsigned long long>(content));
+  find_pictures(problems);
+}
+
+std::string IndexedDataset::where(const SampleEntry& sample) const {
+  return record(sample).where;
+}
+
+SampleRecord IndexedDataset::record(const SampleEntry& sample) const {
+  const DataFile& file = files_[sample.file];
+  const RecordPlace place{
+      .file = file.path(), .number = sample.record, .begin = {.line = sample.line, .column = sample.column}};
+  const std::string text(file.text().substr(sample.offset, sample.bytes));
+  file.release(sample.offset, sample.offset + sample.bytes);
+  if (static_cast<uint32_t>(hash_of(text, 0)) != sample.check)
+    throw bad_data(place_name(place), "changed while in use");
+  std::string id;
+  return read_sample_record(text, place, id);
+}
+
+Sample IndexedDataset::sample(size_t number) const {
+  const SampleEntry& entry = index_.samples.at(number);
+  SampleRecord read = record(entry);
+  TokenisedRecord tokenised = tokenise_record(read, options_.text);
+  if (tokenised.tokens.ids.size() != entry.tokens) {
+    throw Error(ErrorKind::Internal, read.where + ": indexed by another tokenizer; remove " +
+                                         printable(options_.index_folder.string()));
+  }
+  return {.id = std::move(read.id), .tokens = std::move(tokenised.tokens), .pictures = pictures(number)};
+}
+
+std::vector<size_t> IndexedDataset::pictures(size_t number) const {
+  const SampleEntry& entry = index_.samples.at(number);
+  const auto first = index_.shown.begin() + entry.first_picture;
+  return {first, first + entry.pictures};
+}
+
+int64_t IndexedDataset::length(size_t number, int64_t tokens_per_picture) const {
+  const SampleEntry& entry = index_.samples.at(number);
+  return entry.tokens + entry.pictures * (tokens_per_picture - 1);
+}
+
+PictureFile IndexedDataset::picture(size_t number, const std::string& where) const {
+  PictureFile file;
+  file.path = path_below(options_.image_folder, picture_name(number), where + ": image");
+  struct stat info {};
+  if (::stat(file.path.c_str(), &info) != 0) throw io_error(file.path.string(), "cannot stat", errno);
+  file.bytes = static_cast<uint64_t>(info.st_size);
+  file.modified = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+  return file;
+}
+
+std::string IndexedDataset::picture_where(size_t number) const {
+  for (const SampleEntry& sample : index_.samples) {
+    const auto first = index_.shown.begin() + sample.first_picture;
+    if (std::find(first, first + sample.pictures, number) != first + sample.pictures) return where(sample);
+  }
+  return "picture " + std::to_string(number);
+}
+
+// All of them are looked for before training, in several threads; their sizes enter the hash.
+void IndexedDataset::find_pictures(const ProblemSink& problems) {
+  const size_t count = picture_count();
+  if (count == 0) return;
+  if (options_.image_folder.empty()) {
+    throw usage_error(picture_where(0) + ": image", "the data has pictures",
+                      {.expected = "--image_folder, the folder that holds them"});
+  }
+  if (!fs::is_directory(options_.image_folder)) {
+    throw make_error(ErrorKind::Io, printable(options_.image_folder.string()), "no such folder",
+                     {.hint = "--image_folder"});
+  }
+  std::vector<uint64_t> sizes(count);
+  std::vector<char> missing(count);  // not bool: written by several threads
+  at::parallel_for(0, static_cast<int64_t>(count), 64, [&](int64_t begin, int64_t end) {
+    for (auto p = static_cast<size_t>(begin); p < static_cast<size_t>(end); ++p) {
+      try {
+        sizes[p] = picture(p, "").bytes;
+      } catch (const Error&) {
+        missing[p] = true;
+      }
+    }
+  });
+  uint64_t hash = hash_of(hash_, 0);
+  for (size_t p = 0; p < count; ++p) hash = hash_of(index_.pictures[p], hash ^ sizes[p]);
+  hash_ = string_printf("%016llx", static_cast<unsigned long long>(hash));
+  drop_samples_showing(
+      {missing.begin(), missing.end()},
+      [&](size_t p, const std::string& record_name) { picture(p, record_name); }, problems);
+}
+
+void IndexedDataset::drop_samples_showing(const std::vector<bool>& bad, const PictureTest& test,
+                                          const ProblemSink& problems) {
+  if (std::find(bad.begin(), bad.end(), true) == bad.end()) return;
+  std::erase_if(index_.samples, [&](const SampleEntry& sample) {
+    const auto first = index_.shown.begin() + sample.first_picture;
+    const auto found = std::find_if(first, first + sample.pictures, [&](uint32_t p) { return bad[p]; });
+    if (found == first + sample.pictures) return false;
+    const SampleRecord read = record(sample);
+    try {
+      test(*found, read.where);
+    } catch (const Error& error) {
+      problems({.file = files_[sample.file].path().string(),
+                .line = sample.line,
+                .record = sample.record,
+                .id = read.id,
+                .kind = error.kind(),
+                .message = error.what()});
+    }
+    return true;
+  });
+}
+
+void BadSamples::add(const DataProblem& problem) {
+  if (problem.warning) return;
+  if (count_ == allowed_) {
+    const std::string limit =
+        allowed_ == 0 ? "" : " (more than --skip_bad_samples " + std::to_string(allowed_) + ")";
+    throw Error(problem.kind, problem.message + limit);
+  }
+  ++count_;
+  say("left out: " + problem.message);
 }
 
 }  // namespace moellava

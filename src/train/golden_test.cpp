@@ -34,16 +34,17 @@ void expect_run(const std::string& name, const std::vector<std::string>& train_m
                 const Schedule& schedule, double max_grad_norm) {
   const LoadedModel loaded = load_model(kGolden + "/phi/ckpt", {.vision_tower = kGolden + "/clip_tiny"});
   MoeLlava& model = *loaded.model;
-  const Dataset dataset =
-      load_dataset({kGolden + "/phi/samples.json"}, {.tokenizer = loaded.tokenizer.get(),
-                                                     .style = &conversation_style("phi"),
-                                                     .image_folder = kGolden + "/image",
-                                                     .vocab_size = model.config().decoder.vocab_size});
-  const PictureFeatures features = compute_features(
-      model, dataset, std::vector<bool>(dataset.pictures.size(), true), model.config().preprocess);
+  const IndexedDataset dataset({kGolden + "/phi/samples.json"},
+                               {.text = {.tokenizer = loaded.tokenizer.get(),
+                                         .style = &conversation_style("phi"),
+                                         .vocab_size = model.config().decoder.vocab_size},
+                                .image_folder = kGolden + "/image",
+                                .index_folder = {}},
+                               [](const DataProblem& problem) { FAIL() << problem.message; });
+  TowerFeatures features(model, dataset, model.config().preprocess, {});
   std::vector<int64_t> lengths;
-  for (const Sample& sample : dataset.samples)
-    lengths.push_back(sample_length(sample, model.config().vision->tokens()));
+  for (size_t i = 0; i < dataset.size(); ++i)
+    lengths.push_back(dataset.length(i, model.config().vision->tokens()));
 
   TrainSettings settings = default_settings(3);
   settings.moe.train_modules = train_modules;

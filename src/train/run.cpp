@@ -13,6 +13,7 @@
 #include "train/stages.hpp"
 #include "train/stop_signal.hpp"
 #include "train/train_log.hpp"
+#include "train/training_data.hpp"
 
 namespace moellava {
 
@@ -55,48 +56,6 @@ std::optional<FoundCheckpoint> find_start(const OutputFolder& output, const Trai
                       {.found = list, .hint = "--overwrite_output_dir starts from the beginning"});
   }
   return found;
-}
-
-Dataset read_data(const TrainSettings& settings, const LoadedModel& loaded) {
-  const ModelConfig& config = loaded.model->config();
-  const std::string& style = settings.version.empty() ? config.conversation : settings.version;
-  Dataset dataset = load_dataset(settings.data_path, {.tokenizer = loaded.tokenizer.get(),
-                                                      .style = &conversation_style(style),
-                                                      .image_folder = settings.image_folder,
-                                                      .max_length = settings.model_max_length,
-                                                      .vocab_size = config.decoder.vocab_size});
-  if (!dataset.pictures.empty() && !loaded.model->sees()) {
-    throw usage_error("--model_name_or_path", "the data has pictures but the model has no vision tower",
-                      {.expected = "--vision_tower, or the folder of a stage that had one"});
-  }
-  say(std::to_string(dataset.samples.size()) + " samples, " + std::to_string(dataset.pictures.size()) +
-      " pictures");
-  if (dataset.truncated > 0)
-    say(std::to_string(dataset.truncated) + " samples were cut to --model_max_length " +
-        std::to_string(settings.model_max_length) + " tokens");
-  if (dataset.duplicate_ids > 0)
-    say(std::to_string(dataset.duplicate_ids) + " samples have the id of another one");
-  return dataset;
-}
-
-BatchPlan make_plan(const TrainSettings& settings, const Dataset& dataset, const ModelConfig& config) {
-  std::vector<int64_t> lengths;
-  for (const Sample& sample : dataset.samples) lengths.push_back(sample_length(sample, image_tokens(config)));
-  return {settings.seed, std::move(lengths), settings.per_device_train_batch_size,
-          settings.gradient_accumulation_steps};
-}
-
-// The pictures that the steps will show: a short run need not look at all of them.
-std::vector<bool> pictures_shown(const BatchPlan& plan, const Dataset& dataset, int64_t total_steps) {
-  std::vector<bool> shown(dataset.pictures.size(), false);
-  for (int64_t step = 0; step < std::min(total_steps, plan.steps_per_epoch()); ++step) {
-    for (const Batch& batch : plan.micro_batches(step)) {
-      for (size_t sample : batch) {
-        for (size_t picture : dataset.samples[sample].pictures) shown[picture] = true;
-      }
-    }
-  }
-  return shown;
 }
 
 // Room for the checkpoints that are kept, one in the making, and the finished model.
@@ -161,7 +120,8 @@ TrainerOptions trainer_options(const TrainSettings& settings, int64_t total_step
 }  // namespace
 
 RunEnd train(const TrainSettings& settings) {
-  // 1. Where to.
+  // 1. Where from and where to.
+  require_inputs(settings);
   const OutputFolder output(settings.output_dir);
   const std::optional<FoundCheckpoint> start = find_start(output, settings);
   prune_checkpoints(output.path(), settings.save_total_limit);
@@ -169,11 +129,13 @@ RunEnd train(const TrainSettings& settings) {
   // 2. The model and the data.
   const LoadedModel loaded = load_for_stage(settings);
   MoeLlava& model = *loaded.model;
-  const Dataset dataset = read_data(settings, loaded);
-  TrainState state{.settings = settings_json(settings), .data_hash = dataset.hash};
-  if (start && start->state.data_hash != dataset.hash) {
+  BadSamples bad(settings.skip_bad_samples);
+  const ProblemSink problems = [&](const DataProblem& problem) { bad.add(problem); };
+  IndexedDataset dataset = read_data(settings, loaded, problems);
+  TrainState state{.settings = settings_json(settings), .data_hash = dataset.hash()};
+  if (start && start->state.data_hash != dataset.hash()) {
     throw usage_error(start->path.string(), "belongs to a run on other data",
-                      {.found = dataset.hash,
+                      {.found = dataset.hash(),
                        .expected = start->state.data_hash,
                        .hint = "--overwrite_output_dir starts from the beginning"});
   }
@@ -181,13 +143,10 @@ RunEnd train(const TrainSettings& settings) {
   output.require_space(disk_needed(model, trainable, settings.save_total_limit));
 
   // 3. The plan, and what the tower sees of it.
-  const BatchPlan plan = make_plan(settings, dataset, model.config());
-  const int64_t total_steps =
-      settings.max_steps > 0 ? settings.max_steps : plan.steps(settings.num_train_epochs);
-  PreprocessConfig preprocess = model.config().preprocess;
-  preprocess.aspect_ratio = settings.aspect_ratio;
-  const PictureFeatures features =
-      compute_features(model, dataset, pictures_shown(plan, dataset, total_steps), preprocess);
+  TowerFeatures features = open_features(settings, model, dataset);
+  const BatchPlan plan = prepare_plan(settings, dataset, features, model.config(), problems);
+  if (bad.count() > 0) say(std::to_string(bad.count()) + " bad samples are left out");
+  const int64_t total_steps = count_steps(settings, plan);
 
   // 4. The steps.
   keep_freed_memory();

@@ -29,6 +29,7 @@ Json settings_json(const TrainSettings& settings) {
                {"version", settings.version},
                {"model_max_length", settings.model_max_length},
                {"image_aspect_ratio", settings.aspect_ratio == AspectRatio::Pad ? "pad" : "square"},
+               {"group_by_modality_length", settings.group_by_modality_length},
                {"num_train_epochs", settings.num_train_epochs},
                {"max_steps", settings.max_steps},
                {"per_device_train_batch_size", settings.per_device_train_batch_size},

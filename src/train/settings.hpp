@@ -42,6 +42,9 @@ struct TrainSettings {
   std::string version;  // conversation style, "" for the model's own
   int64_t model_max_length = 2048;
   AspectRatio aspect_ratio = AspectRatio::Pad;
+  bool group_by_modality_length = false;
+  int64_t skip_bad_samples = 0;  // this many are left out, one more stops the run
+  std::string feature_cache;     // folder of the pictures' features; "": in the cache, "none": nowhere
 
   // Optimisation
   double num_train_epochs = 1;

@@ -27,7 +27,7 @@ void count_choices(const std::vector<Routing>& routing, StepReport& report) {
 
 }  // namespace
 
-Trainer::Trainer(MoeLlava& model, const Dataset& dataset, const PictureFeatures& features, BatchPlan plan,
+Trainer::Trainer(MoeLlava& model, const Dataset& dataset, PictureFeatures& features, BatchPlan plan,
                  std::vector<NamedParameter> parameters, const TrainerOptions& options)
     : model_(model),
       dataset_(dataset),
@@ -42,6 +42,7 @@ StepReport Trainer::step() {
   report.learning_rate = options_.schedule.learning_rate(steps_done());
   const std::vector<Batch> batches = plan_.micro_batches(steps_done());
   const auto share = 1.0 / static_cast<double>(batches.size());
+  expect_pictures(steps_done() + 1);
   optimiser_.clear_gradients();
   for (const Batch& batch : batches) {
     // 1. Load.
@@ -73,11 +74,18 @@ StepReport Trainer::step() {
 MicroBatch Trainer::load(const Batch& batch) const {
   MicroBatch loaded;
   for (size_t number : batch) {
-    const Sample& sample = dataset_.samples[number];
-    loaded.samples.push_back(sample.tokens);
+    Sample sample = dataset_.sample(number);
+    loaded.samples.push_back(std::move(sample.tokens));
     loaded.pictures.insert(loaded.pictures.end(), sample.pictures.begin(), sample.pictures.end());
   }
   return loaded;
+}
+
+// They are decoded while the step before is at work.
+void Trainer::expect_pictures(int64_t step) {
+  for (const Batch& batch : plan_.micro_batches(step)) {
+    for (size_t number : batch) features_.expect(dataset_.pictures(number));
+  }
 }
 
 at::Tensor Trainer::forward(const MicroBatch& batch, StepReport& report) const {
@@ -105,7 +113,7 @@ at::Tensor Trainer::forward(const MicroBatch& batch, StepReport& report) const {
 void Trainer::fail(const Batch& batch, const std::string& what, const std::string& found) const {
   std::string samples;
   for (size_t number : batch)
-    samples += (samples.empty() ? "samples " : ", ") + printable(dataset_.samples[number].id);
+    samples += (samples.empty() ? "samples " : ", ") + printable(dataset_.sample(number).id);
   throw bad_data(
       "step " + std::to_string(steps_done() + 1), what,
       {.found = found, .at = samples, .hint = "nothing was changed; a lower --learning_rate may help"});

@@ -43,7 +43,7 @@ struct MicroBatch {
 class Trainer {
  public:
   // `parameters` are the trained ones (select_trainable). Everything referred to must outlive the trainer.
-  Trainer(MoeLlava& model, const Dataset& dataset, const PictureFeatures& features, BatchPlan plan,
+  Trainer(MoeLlava& model, const Dataset& dataset, PictureFeatures& features, BatchPlan plan,
           std::vector<NamedParameter> parameters, const TrainerOptions& options);
 
   // The next step. Throws BadData naming the step and its samples when the loss or a gradient is not finite;
@@ -55,13 +55,14 @@ class Trainer {
 
  private:
   MicroBatch load(const Batch& batch) const;
+  void expect_pictures(int64_t step);
   // The loss of a micro-batch, [], added to the report.
   at::Tensor forward(const MicroBatch& batch, StepReport& report) const;
   [[noreturn]] void fail(const Batch& batch, const std::string& what, const std::string& found) const;
 
   MoeLlava& model_;
   const Dataset& dataset_;
-  const PictureFeatures& features_;
+  PictureFeatures& features_;
   BatchPlan plan_;
   AdamW optimiser_;
   TrainerOptions options_;

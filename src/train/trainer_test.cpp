@@ -23,8 +23,8 @@ using ::testing::HasSubstr;
 // A trainer and everything it refers to.
 struct Bench {
   std::unique_ptr<MoeLlava> model;
-  Dataset dataset;
-  PictureFeatures features;
+  testing::TinyDataset dataset;
+  testing::TinyFeatures features;
   std::unique_ptr<Trainer> trainer;
 
   Bench(int stage, double peak, size_t samples = 12, int64_t micro_batch = 4, int64_t accumulation = 1)
@@ -120,7 +120,7 @@ struct Evaluation {
   double loss;
   std::vector<at::Tensor> experts;
 };
-at::Tensor whole_loss(const Bench& bench, DecoderOutput& output) {
+at::Tensor whole_loss(Bench& bench, DecoderOutput& output) {
   std::vector<SampleIds> samples;
   std::vector<size_t> pictures;
   for (const Sample& sample : bench.dataset.samples) {
@@ -134,7 +134,7 @@ at::Tensor whole_loss(const Bench& bench, DecoderOutput& output) {
   output = decoder.forward(spliced.embeddings, run);
   return cross_entropy(decoder, output.hidden, target_rows(spliced.labels)) + 0.5 * output.balance_loss;
 }
-Evaluation evaluate(const Bench& bench) {
+Evaluation evaluate(Bench& bench) {
   const at::NoGradGuard no_grad;
   DecoderOutput output;
   Evaluation evaluation{.loss = whole_loss(bench, output).item<double>(), .experts = {}};

@@ -1,0 +1,27 @@
+// From the flags of a run to its samples, its pictures and the order in which they come.
+#pragma once
+
+#include "model/load.hpp"
+#include "train/batching.hpp"
+#include "train/features.hpp"
+#include "train/settings.hpp"
+
+namespace moellava {
+
+// What can be told before anything large is read: throws when a data file or the image folder is not there.
+void require_inputs(const TrainSettings& settings);
+
+// Tells on stderr what was read. Bad samples go to `problems`.
+IndexedDataset read_data(const TrainSettings& settings, const LoadedModel& loaded,
+                         const ProblemSink& problems);
+
+TowerFeatures open_features(const TrainSettings& settings, MoeLlava& model, const IndexedDataset& dataset);
+
+// Which samples meet in which step, once every picture that the steps show can be seen: samples with others
+// go to `problems` and out of `dataset`.
+BatchPlan prepare_plan(const TrainSettings& settings, IndexedDataset& dataset, TowerFeatures& features,
+                       const ModelConfig& config, const ProblemSink& problems);
+
+int64_t count_steps(const TrainSettings& settings, const BatchPlan& plan);
+
+}  // namespace moellava
