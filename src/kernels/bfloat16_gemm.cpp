@@ -46,7 +46,7 @@ namespace {
 constexpr int64_t kTileOutputs = 14;
 constexpr int64_t kBlockOutputs = 4 * kTileOutputs;  // tiles that use a panel of x while it is near
 constexpr int64_t kBlockPairs = 1024;                // of a panel of x: 128 KiB
-constexpr int kVectors = PackedPairs::kRows / 16;
+constexpr int64_t kVectors = PackedPairs::kRows / 16;
 
 struct Tile {
   __m512 sums[kTileOutputs][kVectors];
@@ -56,10 +56,11 @@ struct Tile {
 __attribute__((target("avx512f,avx512bf16"), always_inline)) inline void add_pair(
     Tile& tile, const uint32_t (&pairs)[kTileOutputs], const uint32_t* panel) {
   __m512bh x[kVectors];
-  for (int v = 0; v < kVectors; ++v) x[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel + 16 * v));
+  for (int64_t v = 0; v < kVectors; ++v)
+    x[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel + 16 * v));
   for (int64_t m = 0; m < kTileOutputs; ++m) {
     const auto w = reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(pairs[m])));
-    for (int v = 0; v < kVectors; ++v) tile.sums[m][v] = _mm512_dpbf16_ps(tile.sums[m][v], w, x[v]);
+    for (int64_t v = 0; v < kVectors; ++v) tile.sums[m][v] = _mm512_dpbf16_ps(tile.sums[m][v], w, x[v]);
   }
 }
 
@@ -73,7 +74,7 @@ __attribute__((target("avx512f,avx512bf16"))) void add_tile(const HalfMatrix& we
     rows[m] = weights.values + std::min(output + m, weights.outputs - 1) * weights.inputs;
   Tile tile;
   for (int64_t m = 0; m < kTileOutputs; ++m) {
-    for (int v = 0; v < kVectors; ++v)
+    for (int64_t v = 0; v < kVectors; ++v)
       tile.sums[m][v] = _mm512_loadu_ps(sums + m * PackedPairs::kRows + 16 * v);
   }
   const int64_t whole = std::min(last, weights.inputs / 2);
@@ -87,7 +88,7 @@ __attribute__((target("avx512f,avx512bf16"))) void add_tile(const HalfMatrix& we
     add_pair(tile, pairs, panel + whole * PackedPairs::kRows);
   }
   for (int64_t m = 0; m < kTileOutputs; ++m) {
-    for (int v = 0; v < kVectors; ++v)
+    for (int64_t v = 0; v < kVectors; ++v)
       _mm512_storeu_ps(sums + m * PackedPairs::kRows + 16 * v, tile.sums[m][v]);
   }
 }
