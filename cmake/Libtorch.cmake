@@ -19,4 +19,8 @@ target_include_directories(libtorch SYSTEM INTERFACE
 # Operators register themselves in static constructors: without --no-as-needed the linker drops them.
 target_link_options(libtorch INTERFACE -L${LIBTORCH_DIR}/lib -Wl,-rpath,${LIBTORCH_DIR}/lib
   -Wl,-rpath-link,${LIBTORCH_DIR}/lib)
+# at::parallel_for() in our own files runs on libtorch's threads only when OpenMP is on; otherwise on one. The wheel
+# brings its libgomp.so.1, which the program then shares. (clang's OpenMP would be a second pool: left out.)
+target_compile_options(libtorch INTERFACE $<$<CXX_COMPILER_ID:GNU>:-fopenmp>)
+target_link_options(libtorch INTERFACE $<$<CXX_COMPILER_ID:GNU>:-fopenmp>)
 target_link_libraries(libtorch INTERFACE -Wl,--no-as-needed torch_cpu c10 -Wl,--as-needed)
