@@ -1,9 +1,10 @@
-# moellava_folder(NAME LINK libs...): the library of src/NAME, its tests (*_test.cpp beside the code) and
-# its fuzz targets (*_fuzz.cpp), found by glob so that none is forgotten.
+# moellava_folder(NAME [TORCH] LINK libs...): the library of src/NAME, its tests (*_test.cpp beside the code) and
+# its fuzz targets (*_fuzz.cpp), found by glob so that none is forgotten. TORCH: it may use libtorch, whose headers are
+# then parsed once for all such folders.
 include(GoogleTest)
 
 function(moellava_folder name)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH" "" "LINK" ${ARGN})
   set(dir ${CMAKE_SOURCE_DIR}/src/${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cpp)
   set(tests ${sources})
@@ -16,6 +17,9 @@ function(moellava_folder name)
     add_library(moellava_${name} STATIC ${sources})
     target_include_directories(moellava_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
     target_link_libraries(moellava_${name} PUBLIC ${ARG_LINK})
+    if(ARG_TORCH)
+      target_precompile_headers(moellava_${name} REUSE_FROM torch_headers)
+    endif()
   else()
     add_library(moellava_${name} INTERFACE)
     target_include_directories(moellava_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
@@ -28,6 +32,9 @@ function(moellava_folder name)
     # Golden files are .npy and safetensors, whatever is under test.
     target_link_libraries(${name}_test PRIVATE moellava_${name} moellava_files GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE MOELLAVA_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    if(ARG_TORCH)
+      target_precompile_headers(${name}_test REUSE_FROM torch_headers)
+    endif()
     gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300 LABELS ${name} ENVIRONMENT OMP_WAIT_POLICY=passive)
   endif()
 

@@ -24,3 +24,9 @@ target_link_options(libtorch INTERFACE -L${LIBTORCH_DIR}/lib -Wl,-rpath,${LIBTOR
 target_compile_options(libtorch INTERFACE $<$<CXX_COMPILER_ID:GNU>:-fopenmp>)
 target_link_options(libtorch INTERFACE $<$<CXX_COMPILER_ID:GNU>:-fopenmp>)
 target_link_libraries(libtorch INTERFACE -Wl,--no-as-needed torch_cpu c10 -Wl,--as-needed)
+
+# Its headers, which take longer to parse than our code to compile, parsed once: for target_precompile_headers().
+file(CONFIGURE OUTPUT torch_headers.cpp CONTENT "")
+add_library(torch_headers OBJECT ${CMAKE_CURRENT_BINARY_DIR}/torch_headers.cpp)
+target_link_libraries(torch_headers PRIVATE libtorch)
+target_precompile_headers(torch_headers PRIVATE <ATen/ATen.h> <ATen/Parallel.h>)
