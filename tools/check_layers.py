@@ -7,13 +7,13 @@ import sys
 RANK = {
     "base": 0,
     "kernels": 0,
-    "files": 1, "text": 1, "image": 1, "nn": 1, "comm": 1,
+    "files": 1, "text": 1, "image": 1, "draw": 1, "nn": 1, "comm": 1,
     "model": 2,
     "generate": 3, "train": 3,
     "eval": 4, "routing": 4, "serve": 4,
     "cli": 5,
 }
-NO_TORCH = {"base", "kernels", "files", "text", "image", "serve"}
+NO_TORCH = {"base", "kernels", "files", "text", "image", "draw", "serve"}
 
 src = pathlib.Path(__file__).resolve().parent.parent / "src"
 problems = []
