@@ -13,7 +13,7 @@ RANK = {
     "eval": 4, "routing": 4, "serve": 4,
     "cli": 5,
 }
-NO_TORCH = {"base", "comm", "kernels", "files", "text", "image", "draw", "serve"}
+NO_TORCH = {"base", "comm", "kernels", "files", "text", "image", "draw", "routing", "serve"}
 
 src = pathlib.Path(__file__).resolve().parent.parent / "src"
 problems = []

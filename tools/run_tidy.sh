@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs clang-tidy (checks in .clang-tidy) over the folders that do not include libtorch, whose headers take too long.
-# Usage: tools/run_tidy.sh [FOLDER...]     (default: base kernels files text image draw); needs build/release configured
+# Usage: tools/run_tidy.sh [FOLDER...]     (default: base kernels files text image draw routing); needs build/release configured
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-[ $# -gt 0 ] || set -- base kernels files text image draw
+[ $# -gt 0 ] || set -- base kernels files text image draw routing
 [ -e build/release/compile_commands.json ] ||
   { echo "run_tidy.sh: build/release/compile_commands.json: not found (run cmake --preset release)" >&2; exit 1; }
 # The build is configured for g++, some of whose warning options clang does not know.

@@ -10,7 +10,9 @@
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/model_options.hpp"
+#include "cli/trace_recorder.hpp"
 #include "generate/chat_session.hpp"
+#include "routing/trace_file.hpp"
 
 namespace moellava {
 
@@ -23,6 +25,7 @@ struct ChatOptions {
   std::string system;
   bool no_exif = false;
   bool stats = false;
+  std::string trace;
   int64_t max_new_tokens = 512;
   SamplingOptions sampling;
 };
@@ -38,7 +41,10 @@ class Chat {
   explicit Chat(const ChatOptions& options)
       : options_(options),
         loaded_(options.model.load()),
-        session_(*loaded_.model, *loaded_.tokenizer, settings_of(options, *loaded_.model)) {
+        session_(*loaded_.model, *loaded_.tokenizer, chat_settings()) {
+    if (!options.trace.empty())
+      recorder_.emplace(*loaded_.model, *loaded_.tokenizer, options.model.model,
+                        options.model.moe_run(*loaded_.model).top_k);
     for (const std::string& image : options.images) add_image(image);
   }
 
@@ -49,24 +55,35 @@ class Chat {
       throw bad_data(options_.model.model, "this model sees no pictures",
                      {.hint = "give it a --vision-tower"});
     session_.add_picture(model.encode_images(load_pixels(model, path, !options_.no_exif)));
+    pictures_.push_back(std::filesystem::absolute(path).string());
   }
 
-  void clear() { session_.clear(); }
+  void clear() {
+    session_.clear();
+    pictures_.clear();
+  }
 
   void ask(const std::string& text) {
+    if (recorder_) {
+      const std::string number = std::to_string(recorder_->trace().samples.size() + 1);
+      recorder_->begin({.id = number, .source = "chat", .category = "", .images = pictures_});
+    }
     const GenerateResult answer =
         session_.ask(text, [](std::string_view part) { std::cout << part << std::flush; });
     std::cout << std::endl;
     if (options_.stats) print_stats(answer);
+    if (recorder_) write_trace(options_.trace, recorder_->trace());
   }
 
  private:
-  static ChatSettings settings_of(const ChatOptions& options, const MoeLlava& model) {
-    ChatSettings settings{.system = options.system,
-                          .max_new_tokens = options.max_new_tokens,
-                          .sampling = options.sampling,
-                          .moe = options.model.moe_run(model)};
-    settings.sampling.seed = options.model.seed;
+  ChatSettings chat_settings() {
+    ChatSettings settings{.system = options_.system,
+                          .max_new_tokens = options_.max_new_tokens,
+                          .sampling = options_.sampling,
+                          .moe = options_.model.moe_run(*loaded_.model)};
+    settings.sampling.seed = options_.model.seed;
+    if (!options_.trace.empty())
+      settings.on_routing = [this](auto ids, auto routing) { recorder_->add(ids, routing); };
     return settings;
   }
 
@@ -81,7 +98,9 @@ class Chat {
 
   const ChatOptions& options_;
   LoadedModel loaded_;
+  std::optional<TraceRecorder> recorder_;
   ChatSession session_;
+  std::vector<std::string> pictures_;  // of the conversation
 };
 
 // False at the end of the conversation.
@@ -146,6 +165,11 @@ void add_chat_command(CLI::App& app) {
       ->check(number_from<int64_t>(1, 1 << 20))
       ->group("Sampling")
       ->capture_default_str();
+  command
+      ->add_option("--trace", options->trace,
+                   "write here which experts every token went to, for routing --from-trace")
+      ->type_name("FILE")
+      ->group("Output");
   command->add_flag("--stats", options->stats, "print speeds to stderr")->group("Performance");
   command->footer(R"(Examples:
   moe-llava chat --model DIR --image photo.jpg --prompt "What is this?"

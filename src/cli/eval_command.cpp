@@ -10,12 +10,14 @@
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/model_options.hpp"
+#include "cli/trace_recorder.hpp"
 #include "eval/answer_log.hpp"
 #include "eval/prepare.hpp"
 #include "eval/report.hpp"
 #include "eval/runner.hpp"
 #include "eval/task.hpp"
 #include "model/fingerprint.hpp"
+#include "routing/trace_file.hpp"
 
 namespace moellava {
 
@@ -33,6 +35,7 @@ struct EvalFlags {
   std::optional<int64_t> max_new_tokens;
   std::string predictions;
   std::string answers;
+  std::string trace;
   std::string submission;
   std::string result;
 };
@@ -43,12 +46,6 @@ void require_folder_of(const std::string& file, const char* flag) {
   const fs::path folder = fs::absolute(fs::path(file)).parent_path();
   if (!fs::is_directory(folder))
     throw usage_error(flag, "no such folder", {.found = "\"" + printable(folder.string()) + "\""});
-}
-
-// "runs/moe/" -> "moe"
-std::string folder_name(const std::string& path) {
-  const fs::path clean = fs::path(path).lexically_normal();
-  return (clean.has_filename() ? clean : clean.parent_path()).filename().string();
 }
 
 // A path that was given, or where the published archives have it below --data.
@@ -77,6 +74,7 @@ TaskInput task_input(const EvalFlags& flags, const Task& task) {
 
 void require_possible(const EvalFlags& flags, const Task& task) {
   require_folder_of(flags.answers, "--answers");
+  require_folder_of(flags.trace, "--trace");
   require_folder_of(flags.result, "--result");
   require_folder_of(flags.submission, "--submission");
   if (task.score == nullptr && !flags.result.empty())
@@ -99,10 +97,7 @@ std::string settings_of(const EvalFlags& flags, const RunOptions& run, MoeLlava&
   if (!flags.model.vision_tower.empty()) text += ", vision_tower " + flags.model.vision_tower;
   if (!flags.model.mm_projector.empty()) text += ", mm_projector " + flags.model.mm_projector;
   if (flags.model.bf16) text += ", bf16";
-  if (flags.model.top_k_experts) text += ", top_k_experts " + std::to_string(*flags.model.top_k_experts);
-  if (flags.model.router_sampling != "top")
-    text += ", router_sampling " + flags.model.router_sampling + " seed " + std::to_string(flags.model.seed);
-  return text;
+  return text + flags.model.moe_settings();
 }
 
 // Fills in who answered, at what cost.
@@ -123,7 +118,23 @@ std::vector<Answer> ask(const EvalFlags& flags, const Task& task, const TaskInpu
   result.model = flags.model.model;
   result.image_size = config.vision ? config.preprocess.size : 0;
   result.parameters = count_parameters(*loaded.model);
+  std::optional<TraceRecorder> recorder;
+  if (!flags.trace.empty()) {
+    for (size_t i = 0; i < questions.size(); ++i) {
+      if (log.has(i))
+        throw usage_error("--trace", "an earlier run has answered some of the questions",
+                          {.hint = "a trace needs all of them asked: begin with other --answers"});
+    }
+    recorder.emplace(*loaded.model, *loaded.tokenizer, flags.model.model, run.moe.top_k);
+    const std::string source =
+        flags.task == "short_answer" ? fs::path(input.questions).stem().string() : flags.task;
+    run.on_question = [&, source](const Question& question) {
+      recorder->begin(traced_sample(question, source));
+    };
+    run.on_routing = [&](auto ids, auto routing) { recorder->add(ids, routing); };
+  }
   result.cost = answer_questions(*loaded.model, *loaded.tokenizer, task, questions, run, log);
+  if (recorder) write_trace(flags.trace, recorder->trace());
   return log.answers();
 }
 
@@ -232,6 +243,12 @@ void add_answer_options(CLI::App& command, EvalFlags& flags) {
       .add_option(
           "--answers", flags.answers,
           "write the answers here as they come, as LLaVA's JSON lines; a run that was stopped goes on")
+      ->type_name("FILE")
+      ->group("Output")
+      ->excludes(predictions);
+  command
+      .add_option("--trace", flags.trace,
+                  "write here which experts every token went to, for routing --from-trace (slower)")
       ->type_name("FILE")
       ->group("Output")
       ->excludes(predictions);

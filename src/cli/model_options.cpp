@@ -8,9 +8,15 @@
 
 #include "base/error.hpp"
 #include "cli/arguments.hpp"
+#include "cli/expert_edits.hpp"
 #include "text/conversation.hpp"
 
 namespace moellava {
+
+std::string folder_name(const std::filesystem::path& path) {
+  const std::filesystem::path clean = path.lexically_normal();
+  return (clean.has_filename() ? clean : clean.parent_path()).filename().string();
+}
 
 void ModelOptions::add_to(CLI::App& command) {
   command.add_option("--model", model, "model folder, or a .gguf file (text only)")
@@ -49,6 +55,16 @@ void ModelOptions::add_to(CLI::App& command) {
       ->check(number_from<int64_t>(1, 1 << 10))
       ->type_name("K")
       ->group("Routers");
+  command
+      .add_option("--mask-expert", masked_experts,
+                  "what if this expert got no tokens? Numbers from 1; again for more")
+      ->type_name("LAYER:EXPERT")
+      ->group("Routers");
+  command
+      .add_option("--swap-experts", swapped_experts,
+                  "what if these two stood in each other's place? Again for more")
+      ->type_name("LAYER:EXPERT:EXPERT")
+      ->group("Routers");
   command.add_option("--seed", seed, "of everything that is drawn")
       ->check(number_from<uint64_t>(0, std::numeric_limits<uint64_t>::max()))
       ->group("Sampling")
@@ -70,8 +86,14 @@ LoadedModel ModelOptions::load() const {
 MoeRun ModelOptions::moe_run(const MoeLlava& loaded) const {
   const MoeConfig& moe = loaded.config().moe;
   const bool gumbel = router_sampling == "gumbel";
-  if (!moe.enabled() && (gumbel || top_k_experts)) {
-    throw usage_error(gumbel ? "--router-sampling" : "--top-k-experts", "a dense model has no routers");
+  if (!moe.enabled()) {
+    for (const auto& [asked, flag] : {std::pair(gumbel, "--router-sampling"),
+                                      {top_k_experts.has_value(), "--top-k-experts"},
+                                      {!masked_experts.empty(), "--mask-expert"},
+                                      {!swapped_experts.empty(), "--swap-experts"}}) {
+      if (asked) throw usage_error(flag, "a dense model has no routers");
+    }
+    return {};
   }
   MoeRun run;
   if (gumbel) run.gumbel_seed = seed;
@@ -84,7 +106,18 @@ MoeRun ModelOptions::moe_run(const MoeLlava& loaded) const {
     }
     run.top_k = top_k_experts;
   }
+  run.edits = parse_expert_edits(masked_experts, swapped_experts, moe, run.top_k.value_or(moe.top_k));
   return run;
+}
+
+std::string ModelOptions::moe_settings() const {
+  std::string text;
+  if (top_k_experts) text += ", top_k_experts " + std::to_string(*top_k_experts);
+  if (router_sampling != "top")
+    text += ", router_sampling " + router_sampling + " seed " + std::to_string(seed);
+  for (const std::string& expert : masked_experts) text += ", mask_expert " + expert;
+  for (const std::string& pair : swapped_experts) text += ", swap_experts " + pair;
+  return text;
 }
 
 }  // namespace moellava

@@ -6,7 +6,6 @@
 #include "base/progress.hpp"
 #include "eval/answer_text.hpp"
 #include "eval/prepare.hpp"
-#include "generate/engine.hpp"
 
 namespace moellava {
 
@@ -19,6 +18,7 @@ RunCost answer_questions(const MoeLlava& model, const Tokenizer& tokenizer, cons
   request.stop_ids = stop_ids(model, tokenizer);
   request.stop = stop_texts(model, tokenizer);
   request.moe = options.moe;
+  request.on_routing = options.on_routing;
 
   std::vector<size_t> order = picture_order(questions);
   std::erase_if(order, [&](size_t i) { return log.has(i); });
@@ -29,6 +29,7 @@ RunCost answer_questions(const MoeLlava& model, const Tokenizer& tokenizer, cons
   const auto start = std::chrono::steady_clock::now();
   for (size_t i : order) {
     const Question& question = questions[i];
+    if (options.on_question) options.on_question(question);
     request.features = pictures.features(question);
     request.ids = question_ids(model, tokenizer, question.text, request.features.defined());
     try {

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 #include "eval/answer_log.hpp"
 #include "eval/task.hpp"
-#include "model/moe_llava.hpp"
-#include "text/tokenizer.hpp"
+#include "generate/engine.hpp"
 
 namespace moellava {
 
@@ -16,6 +16,9 @@ struct RunOptions {
   bool blank_images = false;  // every picture replaced by a plain one: what is known without seeing
   int64_t max_new_tokens = 12;
   MoeRun moe = {};
+  // Called before each question, and as GenerateRequest::on_routing while it is answered.
+  std::function<void(const Question&)> on_question = {};
+  RoutingListener on_routing = {};
 };
 
 // What a run did now, without what an earlier one had done.

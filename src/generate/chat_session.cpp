@@ -77,6 +77,7 @@ GenerateResult ChatSession::ask(std::string_view text, const std::function<void(
   request.stop_ids = stop_ids(model_, tokenizer_);
   request.stop = stop_texts(model_, tokenizer_);
   request.moe = settings_.moe;
+  request.on_routing = settings_.on_routing;
   Trimmer trimmer;
   GenerateResult answer = engine_.generate(request, [&](std::string_view part) {
     const std::string ready = trimmer.push(part);

@@ -15,6 +15,7 @@ struct ChatSettings {
   int64_t max_new_tokens = 512;
   SamplingOptions sampling = {};
   MoeRun moe = {};
+  RoutingListener on_routing = {};  // as in GenerateRequest, question by question
 };
 
 class ChatSession {

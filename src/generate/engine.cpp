@@ -75,7 +75,7 @@ bool may_drop(const ModelConfig& config, const MoeRun& run) {
 
 // For runs that drop nothing: whether a token gets the same experts in both.
 bool choose_alike(const MoeRun& a, const MoeRun& b) {
-  return a.top_k == b.top_k && a.gumbel_seed == b.gumbel_seed;
+  return a.top_k == b.top_k && a.gumbel_seed == b.gumbel_seed && a.edits == b.edits;
 }
 
 int64_t positions_of(const int32_t* begin, const int32_t* end, int64_t tokens_per_image) {
@@ -90,7 +90,7 @@ at::Tensor project_if_any(const MoeLlava& model, const at::Tensor& features) {
 }  // namespace
 
 int64_t Engine::reusable_positions(const GenerateRequest& request, int64_t prompt_positions) const {
-  if (last_.ids.empty() || may_drop(model_.config(), request.moe)) return 0;
+  if (last_.ids.empty() || request.on_routing || may_drop(model_.config(), request.moe)) return 0;
   if (!choose_alike(last_.moe, request.moe)) return 0;
   if (model_.decoder().rotary_config(prompt_positions).theta != last_.cache.rotary_theta[0]) return 0;
   // The last id is always run: its logits are needed.
@@ -143,10 +143,12 @@ GenerateResult Engine::generate(const GenerateRequest& request,
   reserve(result.prompt_positions + most, result.reused_positions);
   const at::Tensor rest =
       prompt.embeddings.narrow(1, result.reused_positions, result.prompt_positions - result.reused_positions);
-  at::Tensor hidden = decoder.forward(rest, {.moe = request.moe, .cache = &last_.cache}).hidden;
+  DecoderOutput output = decoder.forward(rest, {.moe = request.moe, .cache = &last_.cache});
+  if (request.on_routing) request.on_routing(request.ids, output.routing);
   MoeRun moe = request.moe;
   moe.router_noise = at::Tensor();
-  at::Tensor logits = decoder.logits(hidden.select(1, hidden.size(1) - 1)).contiguous();  // [1, V]
+  at::Tensor logits =
+      decoder.logits(output.hidden.select(1, output.hidden.size(1) - 1)).contiguous();  // [1, V]
   result.prompt_seconds = watch.lap();
 
   // 2. One token after the other.
@@ -174,11 +176,10 @@ GenerateResult Engine::generate(const GenerateRequest& request,
     stopped = filter.add(stream.push(id));
     if (stopped || static_cast<int64_t>(result.ids.size()) == most) break;
     show(/*last=*/false);
-    hidden = decoder
-                 .forward(decoder.embed(at::tensor({static_cast<int64_t>(id)}).view({1, 1})),
-                          {.moe = moe, .cache = &last_.cache})
-                 .hidden;
-    logits = decoder.logits(hidden.select(1, 0)).contiguous();
+    output = decoder.forward(decoder.embed(at::tensor({static_cast<int64_t>(id)}).view({1, 1})),
+                             {.moe = moe, .cache = &last_.cache});
+    if (request.on_routing) request.on_routing(std::span(&id, 1), output.routing);
+    logits = decoder.logits(output.hidden.select(1, 0)).contiguous();
   }
   if (!stopped) filter.add(stream.finish());
   show(/*last=*/true);

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,10 @@
 
 namespace moellava {
 
+// Gets what the routers [L] chose in a pass over `ids`, a row for each, and for kImageTokenId the N of its
+// picture.
+using RoutingListener = std::function<void(std::span<const int32_t> ids, std::span<const Routing> routing)>;
+
 struct GenerateRequest {
   std::vector<int32_t> ids;  // kImageTokenId marks a picture's place
   at::Tensor features;  // [M, N, mm_hidden_size] from MoeLlava::encode_images; undefined without pictures
@@ -22,6 +27,9 @@ struct GenerateRequest {
   std::vector<std::string> stop;  // texts that end the answer and are not part of it
   std::vector<int32_t> stop_ids;  // besides the tokenizer's end of text
   MoeRun moe;                     // router_noise is used for the prompt only, gumbel_seed throughout
+  // Called for the whole prompt, then for every token that is run behind it. With it the cache of the request
+  // before is of no use.
+  RoutingListener on_routing = {};
 };
 
 enum class FinishReason { Stop, Length };

@@ -65,6 +65,40 @@ TEST_P(EngineTest, CachedGreedyEqualsRunningEverythingAgain) {
   }
 }
 
+TEST_P(EngineTest, ToldEveryChoiceOfEveryTokenThatIsRun) {
+  Engine engine(model_, *tokenizer_);
+  GenerateRequest r = request({9, kImageTokenId, 10, 11});
+  engine.generate(r);  // leaves a cache that must not be used
+  std::vector<int32_t> ids;
+  std::vector<at::Tensor> experts;  // of the first MoE layer
+  r.on_routing = [&](std::span<const int32_t> more, std::span<const Routing> routing) {
+    ids.insert(ids.end(), more.begin(), more.end());
+    ASSERT_EQ(routing.size(), model_.config().moe.layers.size());
+    if (!routing.empty()) experts.push_back(routing[0].expert);
+  };
+  const GenerateResult result = engine.generate(r);
+  EXPECT_EQ(result.reused_positions, 0);
+  std::vector<int32_t> expected = r.ids;
+  expected.insert(expected.end(), result.ids.begin(), result.ids.end());
+  if (result.ids.size() == 8) expected.pop_back();  // the last one written is not run
+  EXPECT_EQ(ids, expected);
+  if (!GetParam()) return;
+  const std::vector<Routing> whole = forward_prompt(model_, expected, r.features).routing;
+  EXPECT_TRUE(at::cat(experts).equal(whole[0].expert));
+}
+
+TEST_P(EngineTest, NothingIsReusedBetweenDifferentWhatIfs) {
+  if (!GetParam()) return;
+  Engine engine(model_, *tokenizer_);
+  GenerateRequest r = request({9, kImageTokenId, 10, 11, 12});
+  engine.generate(r);
+  r.moe.edits.resize(2);
+  r.moe.edits[0].masked = {0};
+  EXPECT_EQ(engine.generate(r).reused_positions, 0);
+  EXPECT_GT(engine.generate(r).reused_positions, 0);
+  EXPECT_EQ(engine.generate(r).ids, naive_greedy(r));
+}
+
 TEST_P(EngineTest, ReusesTheCommonBeginningAndChangesNothing) {
   Engine engine(model_, *tokenizer_);
   engine.generate(request({9, kImageTokenId, 10, 11, 12}));

@@ -119,6 +119,14 @@ TEST_P(BatchTest, TokensAreDroppedAsForEachAlone) {
   expect_batches_agree(decoder(testing::tiny_moe_config()), moe, /*drops=*/true);
 }
 
+// What-ifs about experts, too, with drawn seconds.
+TEST_P(BatchTest, MaskedAndSwappedExpertsAreSoForEachAlone) {
+  MoeRun moe;
+  moe.gumbel_seed = 3;
+  moe.edits = {{.masked = {1}, .swapped = {{0, 3}}}, {.masked = {0, 2}, .swapped = {}}};
+  expect_batches_agree(decoder(testing::tiny_moe_config()), moe, /*drops=*/false);
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, BatchTest,
                          ::testing::Values("phi", "stablelm", "qwen", "llama", "mistral", "qwen2", "minicpm"),
                          [](const auto& tested) { return tested.param; });

@@ -181,7 +181,9 @@ DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& r
     if (!layer.moe) return layer.mlp(x);
     const auto index = static_cast<int64_t>(output.routing.size());
     const at::Tensor noise = router_noise(run, batch, index, layer.moe->config.experts);
-    MoeOutput moe = (*layer.moe)(x.flatten(0, 1), run.moe, noise, batch.samples);
+    const ExpertEdits edits =
+        run.moe.edits.empty() ? ExpertEdits() : run.moe.edits[static_cast<size_t>(index)];
+    MoeOutput moe = (*layer.moe)(x.flatten(0, 1), run.moe, noise, batch.samples, edits);
     output.balance_loss =
         output.balance_loss.defined() ? output.balance_loss + moe.balance_loss : moe.balance_loss;
     output.routing.push_back(std::move(moe.routing));

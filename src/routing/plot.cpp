@@ -160,8 +160,8 @@ std::string load_plot(const RoutingStatistics& statistics) {
   svg += text_at(20, 32, "title", "Expert load by layer");
   svg += text_at(20, 52, "note",
                  "share of the tokens by their first-choice expert; top " + std::to_string(statistics.top_k) +
-                     " of " + std::to_string(experts) + ", " + grouped(statistics.passes) +
-                     (statistics.passes == 1 ? " prompt" : " prompts"));
+                     " of " + std::to_string(experts) + ", " + grouped(statistics.samples) +
+                     (statistics.samples == 1 ? " prompt" : " prompts"));
   svg += percentages();
   for (size_t i = 0; i < kPanels.size(); ++i)
     svg += panel(statistics, kPanels[i], kLeft + static_cast<double>(i) * (kPanelWidth + kPanelGap));

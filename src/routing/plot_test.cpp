@@ -15,7 +15,7 @@ RoutingStatistics made_up(int64_t layers, size_t experts) {
   RoutingStatistics statistics;
   statistics.experts = static_cast<int64_t>(experts);
   statistics.top_k = 2;
-  statistics.passes = 1234;
+  statistics.samples = 1234;
   for (int64_t i = 0; i < layers; ++i) {
     LayerLoad& load = statistics.layers.emplace_back();
     load.layer = 2 * i + 1;

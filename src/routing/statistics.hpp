@@ -1,46 +1,46 @@
-// What a trace says: who carries which share of the tokens, how sure the routers are, what is lost.
+// Everything that is said about a trace, taken together: what the tables, charts and the page show.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "base/json.hpp"
+#include "routing/co_activation.hpp"
+#include "routing/load.hpp"
+#include "routing/pathways.hpp"
 #include "routing/trace.hpp"
 
 namespace moellava {
 
-// Shares of one group of tokens (all, text or image) in one layer. E experts.
-struct GroupLoad {
-  int64_t tokens = 0;
-  std::vector<double> first;   // [E] share of the first choices, sums to 1; zeros when there are no tokens
-  std::vector<double> chosen;  // [E] share of all choices, likewise
-  double entropy_bits = 0;     // mean over the tokens; log2 E when the router is undecided
-  double dropped = 0;          // share of the choices that found their expert full
-};
-
+// L MoE layers.
 struct LayerLoad {
   int64_t layer = 0;  // number in the decoder, from 1 as in the paper's figures
   GroupLoad all, text, image;
-  // Total variation distance of the first choices of text and image: 0 routed alike, 1 by disjoint experts.
-  double text_image_distance = 0;
+  double text_image_distance = 0;  // routing_distance of text and image
+  // [E] of the tokens of an expert, the share that are patches, if there were as many patches as words: 0.5
+  // means that it takes as large a share of the one as of the other. 0.5 for an expert without tokens.
+  std::vector<double> image_share;
+};
+
+struct NamedLoad {
+  std::string name;
+  int64_t tokens = 0;
+  std::vector<GroupLoad> layers;  // [L]
 };
 
 struct RoutingStatistics {
-  std::vector<LayerLoad> layers;
+  std::string model;
   int64_t experts = 0;  // the most of any layer
   int64_t top_k = 0;
-  int64_t passes = 0;  // prompts looked at
+  int64_t samples = 0;
+  int64_t tokens = 0;
+  std::vector<LayerLoad> layers;
+  std::vector<NamedLoad> sources, categories, positions;
+  Pathways text_pathways, image_pathways;
+  std::vector<CoActivation> co_activation;  // [L]
 };
 
-// Tokens of all passes are pooled, so that "all" weighs text and image by their numbers. (The original
-// averages over samples and scales text up to the number of visual tokens.)
+// Tokens of all samples are pooled, so that "all" weighs text and image by their numbers. (The original
+// averages over samples and scales text up to the number of patches.)
 RoutingStatistics routing_statistics(const RoutingTrace& trace);
-
-Json routing_json(const RoutingStatistics& statistics);
-// layer,tokens,expert,first_choice_share,choice_share: a row for each layer, group of tokens and expert,
-// layers and experts counted from 1.
-std::string routing_csv(const RoutingStatistics& statistics);
-// For a terminal: a line of three bars for each layer, each bar `width` characters of expert numbers.
-std::string routing_bars(const RoutingStatistics& statistics, int width = 24);
 
 }  // namespace moellava

@@ -4,9 +4,9 @@
 #include <charconv>
 #include <unordered_map>
 
+#include "base/base64.hpp"
 #include "base/error.hpp"
 #include "eval/answer_text.hpp"
-#include "eval/base64.hpp"
 #include "eval/table.hpp"
 #include "eval/tally.hpp"
 

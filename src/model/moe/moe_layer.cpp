@@ -1,8 +1,23 @@
 #include "model/moe/moe_layer.hpp"
 
+#include <numeric>
+
 #include "nn/precision.hpp"
 
 namespace moellava {
+
+namespace {
+
+// Which expert stands behind each row of the router: [E].
+std::vector<size_t> places_of_experts(size_t experts, const ExpertEdits& edits) {
+  std::vector<size_t> places(experts);
+  std::iota(places.begin(), places.end(), size_t{0});
+  for (const auto& [a, b] : edits.swapped)
+    std::swap(places[static_cast<size_t>(a)], places[static_cast<size_t>(b)]);
+  return places;
+}
+
+}  // namespace
 
 MoeLayer::MoeLayer(const MoeLayerConfig& layer_config, const FeedForwardConfig& expert_config)
     : router(expert_config.width, layer_config.experts, /*with_bias=*/false), config(layer_config) {
@@ -14,9 +29,10 @@ MoeLayer::MoeLayer(const MoeLayerConfig& layer_config, const FeedForwardConfig& 
 }
 
 MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at::Tensor& noise,
-                               std::span<const SampleRows> samples) const {
+                               std::span<const SampleRows> samples, const ExpertEdits& edits) const {
   // 1. Route, in float32 whatever the model's dtype.
-  const at::Tensor logits = exact_linear(x.to(at::kFloat), router.weight.to(at::kFloat));
+  at::Tensor logits = exact_linear(x.to(at::kFloat), router.weight.to(at::kFloat));
+  if (!edits.masked.empty()) logits = logits.index_fill(1, at::tensor(edits.masked), -INFINITY);
   const double own_factor = run.training ? config.capacity_factor : config.eval_capacity_factor;
   const RouterOptions options{.top_k = run.top_k.value_or(config.top_k),
                               .capacity_factor = run.capacity_factor.value_or(own_factor),
@@ -29,11 +45,12 @@ MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at:
   const at::Tensor sorted = dispatch(plan, x);  // [N, H]
 
   // 3. Experts, each on its own rows; one with none stays silent.
+  const std::vector<size_t> places = places_of_experts(experts.size(), edits);
   std::vector<at::Tensor> outputs;
   int64_t begin = 0;
   for (size_t e = 0; e < experts.size(); ++e) {
     const int64_t count = plan.counts[e];
-    if (count > 0) outputs.push_back(experts[e](sorted.narrow(0, begin, count)));
+    if (count > 0) outputs.push_back(experts[places[e]](sorted.narrow(0, begin, count)));
     begin += count;
   }
 

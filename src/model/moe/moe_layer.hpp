@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "model/moe/dispatch.hpp"
@@ -18,6 +19,17 @@ struct MoeLayerConfig {
   bool use_residual = false;  // a dense branch beside the experts, mixed by a learned coefficient
 };
 
+// A what-if of one layer. Experts are counted from 0.
+struct ExpertEdits {
+  // They get no token, as if the router gave them no chance: the others share its softmax. At least K experts
+  // must be left. The capacity of an expert stays what it was.
+  std::vector<int64_t> masked = {};
+  // Pairs that change places behind the router, one pair after the other.
+  std::vector<std::pair<int64_t, int64_t>> swapped = {};
+
+  bool operator==(const ExpertEdits&) const = default;
+};
+
 // What a run asks of every MoE layer; nothing here is learned.
 struct MoeRun {
   bool training = false;                       // which capacity factor
@@ -28,6 +40,7 @@ struct MoeRun {
   // Gumbel noise of this seed, as the original draws it anew at every run.
   at::Tensor router_noise = {};
   std::optional<uint64_t> gumbel_seed = {};
+  std::vector<ExpertEdits> edits = {};  // [L], or empty: none
 };
 
 struct MoeOutput {
@@ -47,9 +60,11 @@ struct MoeLayer {
   MoeLayer(const MoeLayerConfig& layer_config, const FeedForwardConfig& expert_config);
 
   // x [T, H]; `noise` [T, E] or undefined; `samples` that are to be routed each by itself, or none: all rows
-  // compete, as the original has it in training.
+  // compete, as the original has it in training. Edits of the layer itself, not those of the run, are obeyed:
+  // a layer does not know its number. The logits that it returns are -inf for masked experts; experts are
+  // numbered by the router's rows, whoever stands behind them.
   MoeOutput operator()(const at::Tensor& x, const MoeRun& run, const at::Tensor& noise,
-                       std::span<const SampleRows> samples = {}) const;
+                       std::span<const SampleRows> samples = {}, const ExpertEdits& edits = {}) const;
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
 };
 

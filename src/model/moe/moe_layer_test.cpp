@@ -130,6 +130,50 @@ TEST(MoeLayer, ARunMayChangeTheNumberOfChoices) {
   }
 }
 
+TEST(MoeLayer, AMaskedExpertGetsNobodyAndTheOthersShareItsWeight) {
+  const MoeLayer layer = make_layer({});
+  const at::Tensor x = random_tensor({37, kWidth}, 3);
+  const at::Tensor noise = gumbel_noise(5, 0, 0, 37, 4);
+  for (const at::Tensor& drawn : {at::Tensor(), noise}) {
+    const MoeOutput whole = layer(x, {}, drawn);
+    ASSERT_TRUE(whole.routing.expert.eq(1).any().item<bool>());  // else nothing would be tested
+    const MoeOutput masked = layer(x, {}, drawn, {}, {.masked = {1}, .swapped = {}});
+    EXPECT_FALSE(masked.routing.expert.eq(1).any().item<bool>());
+    EXPECT_TENSORS_CLOSE(masked.routing.weight.sum(1), at::ones({37}));
+    EXPECT_TENSORS_CLOSE(masked.hidden, naive(layer, x, masked.routing));
+    // Tokens that had not chosen it go where they went, with the weights they had.
+    const at::Tensor others = whole.routing.expert.ne(1).all(1).nonzero().squeeze(1);
+    EXPECT_TENSORS_CLOSE(masked.hidden.index_select(0, others), whole.hidden.index_select(0, others));
+    EXPECT_TRUE(std::isfinite(masked.balance_loss.item<float>()));
+  }
+}
+
+TEST(MoeLayer, MaskedAllButTwoIsTheSumOfTheseTwo) {
+  const MoeLayer layer = make_layer({});
+  const at::Tensor x = random_tensor({9, kWidth}, 3);
+  const at::Tensor gates = x.matmul(layer.router.weight.t()).index_select(1, at::tensor({0, 3})).softmax(1);
+  const at::Tensor expected =
+      layer.experts[0](x) * gates.narrow(1, 0, 1) + layer.experts[3](x) * gates.narrow(1, 1, 1);
+  EXPECT_TENSORS_CLOSE(layer(x, {}, {}, {}, {.masked = {2, 1}, .swapped = {}}).hidden, expected);
+}
+
+TEST(MoeLayer, SwappedExpertsWorkInEachOthersPlace) {
+  MoeLayer layer = make_layer({});
+  const at::Tensor x = random_tensor({37, kWidth}, 3);
+  const at::Tensor before = layer(x, {}, {}).hidden;
+  const ExpertEdits edits{.masked = {}, .swapped = {{0, 2}}};
+  const at::Tensor swapped = layer(x, {}, {}, {}, edits).hidden;
+  EXPECT_GT(testing::relative_difference(swapped, before), 1e-2);
+  const ExpertEdits back{.masked = {}, .swapped = {{0, 2}, {2, 0}}};
+  EXPECT_TRUE(layer(x, {}, {}, {}, back).hidden.equal(before));
+  MoeLayer moved = layer;
+  std::swap(moved.experts[0], moved.experts[2]);
+  EXPECT_TRUE(moved(x, {}, {}).hidden.equal(swapped));
+  // Of two that are equal nobody notices.
+  layer.experts[2] = layer.experts[0];
+  EXPECT_TRUE(layer(x, {}, {}, {}, edits).hidden.equal(layer(x, {}, {}).hidden));
+}
+
 TEST(MoeLayer, BalanceLossCarriesAGradientUnlessTheOriginalRecipeIsAsked) {
   MoeLayer layer = make_layer({.experts = 4, .top_k = 2});
   layer.router.weight.requires_grad_(true);

@@ -1,4 +1,4 @@
-// Base64, as pictures in tables are written.
+// Base64: pictures as text, in tables and in pages.
 #pragma once
 
 #include <string>
@@ -8,5 +8,6 @@ namespace moellava {
 
 // Padded or not; white space is skipped. Throws BadData naming `where` for anything else.
 std::string decode_base64(std::string_view text, std::string_view where);
+std::string encode_base64(std::string_view bytes);  // padded, in one line
 
 }  // namespace moellava
