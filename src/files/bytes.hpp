@@ -1,4 +1,4 @@
-// Bounded little-endian reads from untrusted bytes.
+// Little-endian numbers: bounded reads from untrusted bytes, and bytes to be written.
 #pragma once
 
 #include <bit>
@@ -21,6 +21,14 @@ T load(const std::byte* at) {
   T value;
   std::memcpy(&value, at, sizeof value);
   return value;
+}
+
+// The other way round.
+template <typename T>
+std::string raw_bytes(T value) {
+  std::string bytes(sizeof value, '\0');
+  std::memcpy(bytes.data(), &value, sizeof value);
+  return bytes;
 }
 
 // Reads forward through `bytes`; running past the end throws BadData with the position.

@@ -1,5 +1,7 @@
 #include "files/pickle_names.hpp"
 
+#include "base/error.hpp"
+
 namespace moellava {
 
 namespace {
@@ -125,6 +127,14 @@ std::optional<int64_t> allowed_global(std::string_view module, std::string_view 
       return static_cast<int64_t>(PickleGlobal::Storage) + static_cast<int64_t>(row.dtype);
   }
   return std::nullopt;
+}
+
+std::string_view storage_class(DType dtype) {
+  for (const StorageRow& row : kStorages) {
+    if (row.dtype == dtype) return row.name;
+  }
+  throw make_error(ErrorKind::Internal, "torch.save", "cannot hold such values",
+                   {.found = dtype_name(dtype)});
 }
 
 bool is_unsupported_tensor(std::string_view module, std::string_view name) {

@@ -20,6 +20,8 @@ bool opcode_runs_code(uint8_t opcode);
 
 // The number of an allowed global: a PickleGlobal, or Storage plus the DType.
 std::optional<int64_t> allowed_global(std::string_view module, std::string_view name);
+// "FloatStorage" of F32; throws Internal for a type that torch has no storage of.
+std::string_view storage_class(DType dtype);
 // Globals of torch that hold data, but not the dense tensors read here.
 bool is_unsupported_tensor(std::string_view module, std::string_view name);
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "files/zip_reader.hpp"
+#include "base/crc.hpp"
 
 namespace moellava::test {
 

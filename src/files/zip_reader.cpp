@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "base/crc.hpp"
 #include "base/error.hpp"
 #include "files/bytes.hpp"
 #include "files/naming.hpp"
@@ -29,25 +30,6 @@ constexpr uint16_t kUtf8Flag = 1 << 11;
 constexpr uint16_t kZip64Field = 1;
 constexpr uint32_t kIn64 = 0xffffffff;  // "the value stands in the ZIP64 field"
 constexpr uint64_t kMostEntries = 200'000;
-
-// Slicing-by-8 tables of the reflected polynomial 0xedb88320.
-using CrcTables = std::array<std::array<uint32_t, 256>, 8>;
-constexpr CrcTables make_crc_tables() {
-  CrcTables tables{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t crc = i;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320u : 0u);
-    tables[0][i] = crc;
-  }
-  for (size_t slice = 1; slice < 8; ++slice) {
-    for (size_t i = 0; i < 256; ++i) {
-      const uint32_t before = tables[slice - 1][i];
-      tables[slice][i] = (before >> 8) ^ tables[0][before & 0xff];
-    }
-  }
-  return tables;
-}
-constexpr CrcTables kCrcTables = make_crc_tables();
 
 // One header of either directory.
 struct Header {
@@ -125,20 +107,6 @@ void check_descriptor(std::span<const std::byte> after, const Header& central, c
 }
 
 }  // namespace
-
-uint32_t crc32(std::span<const std::byte> bytes) {
-  uint32_t crc = 0xffffffff;
-  const std::byte* at = bytes.data();
-  size_t left = bytes.size();
-  for (; left >= 8; at += 8, left -= 8) {
-    const uint64_t word = load<uint64_t>(at) ^ crc;
-    crc = 0;
-    for (size_t i = 0; i < 8; ++i) crc ^= kCrcTables[7 - i][(word >> (8 * i)) & 0xff];
-  }
-  for (; left > 0; ++at, --left)
-    crc = (crc >> 8) ^ kCrcTables[0][(crc ^ std::to_integer<uint32_t>(*at)) & 0xff];
-  return ~crc;
-}
 
 ZipReader::ZipReader(std::span<const std::byte> bytes, std::string where)
     : bytes_(bytes), where_(std::move(where)) {

@@ -50,6 +50,4 @@ class ZipReader {
   std::unordered_map<std::string_view, size_t> by_name_;
 };
 
-uint32_t crc32(std::span<const std::byte> bytes);
-
 }  // namespace moellava

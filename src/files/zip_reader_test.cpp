@@ -17,20 +17,6 @@ std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-TEST(Crc32, CheckValueAndEveryLengthUpToTwoWords) {
-  EXPECT_EQ(crc32(test::bytes_of("123456789")), 0xcbf43926u);  // the check value of CRC-32/ISO-HDLC
-  EXPECT_EQ(crc32({}), 0u);
-  std::string text;
-  for (int length = 0; length < 20; ++length, text += static_cast<char>('a' + length)) {
-    uint32_t crc = 0xffffffff;
-    for (const char c : text) {
-      crc ^= static_cast<unsigned char>(c);
-      for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (0xedb88320u & (0u - (crc & 1)));
-    }
-    EXPECT_EQ(crc32(test::bytes_of(text)), ~crc) << length;
-  }
-}
-
 TEST(ZipReader, ReadsStoredEntries) {
   for (const bool wide : {false, true}) {
     ZipBuilder builder;

@@ -1,15 +1,19 @@
 #include "model/model_folder.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "base/string_printf.hpp"
 #include "files/safetensors.hpp"
+#include "files/torch_write.hpp"
 #include "model/families/family.hpp"
 #include "model/llava_hf.hpp"
 #include "model/load.hpp"
 #include "model/projector.hpp"
+#include "model/projector_file.hpp"
+#include "model/weights.hpp"
 #include "text/conversation.hpp"
 
 namespace moellava {
@@ -223,6 +227,18 @@ std::vector<TensorView> named_tensors(MoeLlava& model, const Family& family, std
 }
 
 }  // namespace
+
+void save_projector(MoeLlava& model, const fs::path& folder) {
+  const Family& family = family_by_name(model.config().family);
+  std::set<std::string> names;
+  model.visit([&](const std::string& name, at::Tensor&) {
+    if (is_projector_parameter(name)) names.insert(family.file_name(name));
+  });
+  std::vector<at::Tensor> keep;
+  std::vector<TensorView> views = named_tensors(model, family, keep);
+  std::erase_if(views, [&](const TensorView& view) { return !names.contains(view.name); });
+  write_torch_file(folder / kProjectorFile, views);
+}
 
 ModelConfig read_model_config(const fs::path& folder) {
   const fs::path path = folder / "config.json";
