@@ -149,6 +149,14 @@ class TrainCommand(unittest.TestCase):
             self.assertIn(expected, done.stderr)
         self.refused(2, "only for stage 3", output, "--stage", "2")
 
+    def test_a_required_flag_that_is_not_given_is_named(self):
+        given = ["--stage", "3", "--model_name_or_path", "m", "--data_path", "d", "--output_dir", "o"]
+        for flag in given[::2]:
+            at = given.index(flag)
+            done = subprocess.run([PROGRAM, "train", *given[:at], *given[at + 2:]], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(f"{flag}: is required", done.stderr)
+
     def test_bad_data_stops_the_run(self):
         bad = self.folder / "bad.json"
         bad.write_text('[{"id": "x", "conversations": [{"from": "human", "value": "<image>"}]}]')

@@ -1,0 +1,160 @@
+// The flags of `moe-llava train`, group by group.
+#include "cli/train_flags.hpp"
+#include "text/conversation.hpp"
+
+namespace moellava {
+
+namespace {
+
+constexpr int64_t kMany = 1'000'000'000;
+
+void add_stage_flag(TrainFlags& flags) {
+  // The other flags' defaults come from it: TrainFlags::settings reads it first.
+  flags.text("--stage", "1|2|3",
+             "1: the projector; 2: all but the vision tower; 3: the experts, routers and projector",
+             [](TrainSettings&, TrainFlags::Text) {});
+  flags.require("--stage");
+}
+
+void add_model_and_data_flags(TrainFlags& flags) {
+  flags.group("Model and data");
+  flags.text("--model_name_or_path", "PATH", "model folder, or a .gguf file; the folder of the stage before",
+             [](TrainSettings& s, TrainFlags::Text value) { s.model_name_or_path = value; });
+  flags.require("--model_name_or_path");
+  flags.text(
+      "--vision_tower", "PATH",
+      "CLIP or SigLIP folder, or EfficientNet-Lite0 .pth, for a model that has none (or to replace its "
+      "own)",
+      [](TrainSettings& s, TrainFlags::Text value) { s.vision_tower = value; });
+  flags.text("--pretrain_mm_mlp_adapter", "FILE",
+             "mm_projector.bin to start from instead of the model's own projector",
+             [](TrainSettings& s, TrainFlags::Text value) { s.pretrain_mm_mlp_adapter = value; });
+  flags.list(
+      "--data_path", "FILE", "one or more LLaVA files, JSON or JSON Lines",
+      [](TrainSettings& s, TrainFlags::Texts values) { s.data_path.assign(values.begin(), values.end()); });
+  flags.require("--data_path");
+  flags.text("--image_folder", "DIR", "folder that the data's picture names are relative to",
+             [](TrainSettings& s, TrainFlags::Text value) { s.image_folder = value; });
+  flags.text(
+      "--feature_cache", "DIR|none",
+      "folder that keeps the tower's view of every picture for other stages and runs, or none: computed "
+      "for each batch (default: features/ in the cache)",
+      [](TrainSettings& s, TrainFlags::Text value) { s.feature_cache = value; });
+  flags.number<int64_t>("--skip_bad_samples", 0, kMany,
+                        "leave out and name up to N bad samples (default 0: stop at the first)",
+                        [](TrainSettings& s) -> int64_t& { return s.skip_bad_samples; });
+  flags.boolean("--group_by_modality_length",
+                "steps of samples with pictures and steps of text only, as in the original (default False)",
+                [](TrainSettings& s) -> bool& { return s.group_by_modality_length; });
+  flags.text("--version", "STYLE", "conversation style (default: plain in stage 1, else the model's own)",
+             [](TrainSettings& s, TrainFlags::Text value) {
+               s.version = one_of("--version", value, conversation_style_names());
+             });
+  flags.number<int64_t>("--model_max_length", 1, 1 << 20,
+                        "tokens a sample keeps, a picture counted as one (default 2048)",
+                        [](TrainSettings& s) -> int64_t& { return s.model_max_length; });
+  flags.text("--image_aspect_ratio", "pad|square",
+             "pad to a square or crop it (default: square in stage 1, else pad)",
+             [](TrainSettings& s, TrainFlags::Text value) {
+               const bool pad = one_of("--image_aspect_ratio", value, {"pad", "square"}) == "pad";
+               s.aspect_ratio = pad ? AspectRatio::Pad : AspectRatio::Square;
+             });
+}
+
+void add_optimisation_flags(TrainFlags& flags) {
+  flags.group("Optimisation");
+  flags.number<double>("--num_train_epochs", 1e-6, 1e6, "default 1",
+                       [](TrainSettings& s) -> double& { return s.num_train_epochs; });
+  flags.number<int64_t>("--max_steps", -1, kMany, "steps instead of epochs (default -1: by epochs)",
+                        [](TrainSettings& s) -> int64_t& { return s.max_steps; });
+  flags.number<int64_t>("--per_device_train_batch_size", 1, 1 << 16,
+                        "samples in memory at once (default 32 in stage 1, else 8)",
+                        [](TrainSettings& s) -> int64_t& { return s.per_device_train_batch_size; });
+  flags.number<int64_t>("--gradient_accumulation_steps", 1, 1 << 16, "such batches in one step (default 1)",
+                        [](TrainSettings& s) -> int64_t& { return s.gradient_accumulation_steps; });
+  flags.number<double>("--learning_rate", 0.0, 10.0, "default 1e-3 in stage 1, else 2e-5",
+                       [](TrainSettings& s) -> double& { return s.learning_rate; });
+  flags.number<double>("--mm_projector_lr", 0.0, 10.0, "of the projector (default 0: as --learning_rate)",
+                       [](TrainSettings& s) -> double& { return s.mm_projector_lr; });
+  flags.number<double>("--warmup_ratio", 0.0, 1.0, "share of the steps that warm up (default 0.03)",
+                       [](TrainSettings& s) -> double& { return s.warmup_ratio; });
+  flags.text("--lr_scheduler_type", "cosine|constant", "default cosine",
+             [](TrainSettings& s, TrainFlags::Text value) {
+               s.lr_scheduler = schedule_by_name(value, "--lr_scheduler_type");
+             });
+  flags.number<double>("--weight_decay", 0.0, 10.0, "of matrices (default 0)",
+                       [](TrainSettings& s) -> double& { return s.weight_decay; });
+  flags.number<double>("--max_grad_norm", 0.0, 1e9, "clip the gradient's norm (default 0: do not)",
+                       [](TrainSettings& s) -> double& { return s.max_grad_norm; });
+  flags.boolean(
+      "--bf16",
+      "matrix products in bfloat16 where the processor has them; weights, sums, router and optimiser "
+      "stay float32 (default False)",
+      [](TrainSettings& s) -> bool& { return s.bf16; });
+  flags.text("--seed", "N", "of batches, a new projector and new routers (default 42)",
+             [](TrainSettings& s, TrainFlags::Text value) {
+               s.seed = static_cast<uint64_t>(parse_number<int64_t>("--seed", value, 0, INT64_MAX));
+             });
+}
+
+void add_moe_flags(TrainFlags& flags) {
+  flags.group("Mixture of experts (stage 3)");
+  flags.boolean("--moe_enable", "False trains the dense model by the same rule (default True)",
+                [](TrainSettings& s) -> bool& { return s.moe.enable; });
+  flags.number<int64_t>("--num_experts", 1, 256, "experts of a layer (default 4)",
+                        [](TrainSettings& s) -> int64_t& { return s.moe.num_experts; });
+  flags.number<int64_t>("--top_k_experts", 1, 256, "experts a token goes to (default 2)",
+                        [](TrainSettings& s) -> int64_t& { return s.moe.top_k_experts; });
+  flags.number<double>("--capacity_factor", 1e-3, 1e3, "room of an expert in training (default 1.5)",
+                       [](TrainSettings& s) -> double& { return s.moe.capacity_factor; });
+  flags.number<double>("--eval_capacity_factor", 1e-3, 1e3, "and afterwards (default 2)",
+                       [](TrainSettings& s) -> double& { return s.moe.eval_capacity_factor; });
+  flags.number<int64_t>("--min_capacity", 0, kMany, "tokens an expert has room for at least (default 0)",
+                        [](TrainSettings& s) -> int64_t& { return s.moe.min_capacity; });
+  flags.text("--moe_mode", "sparse|dense|first_half|second_half",
+             "which layers (default sparse: every second one)", [](TrainSettings& s, TrainFlags::Text value) {
+               s.moe.mode = one_of("--moe_mode", value, {"sparse", "dense", "first_half", "second_half"});
+             });
+  flags.list("--moe_layers_idx", "N", "these layers instead", [](TrainSettings& s, TrainFlags::Texts values) {
+    s.moe.layers.clear();
+    for (const std::string& value : values)
+      s.moe.layers.push_back(parse_number<int64_t>("--moe_layers_idx", value, 0, 4095));
+  });
+  flags.number<double>("--router_aux_loss_coef", 0.0, 1e3, "weight of the balance loss (default 0.01)",
+                       [](TrainSettings& s) -> double& { return s.moe.aux_loss_coef; });
+  flags.boolean("--faithful_aux", "no gradient from the balance loss, as in the original recipe",
+                [](TrainSettings& s) -> bool& { return s.moe.faithful_aux; });
+  flags.boolean("--use_residual", "a dense branch beside the experts (default False)",
+                [](TrainSettings& s) -> bool& { return s.moe.use_residual; });
+  flags.list("--train_modules", "NAME",
+             "train what contains one of these (default gate_proj up_proj down_proj wg), and the projector",
+             [](TrainSettings& s, TrainFlags::Texts values) { s.moe.train_modules = values; });
+}
+
+void add_run_flags(TrainFlags& flags) {
+  flags.group("Run");
+  flags.text("--output_dir", "DIR", "checkpoints and the finished model",
+             [](TrainSettings& s, TrainFlags::Text value) { s.output_dir = value; });
+  flags.require("--output_dir");
+  flags.boolean("--overwrite_output_dir", "remove what an earlier run left there",
+                [](TrainSettings& s) -> bool& { return s.overwrite_output_dir; });
+  flags.number<int64_t>("--save_steps", 1, kMany, "steps between checkpoints (default 500)",
+                        [](TrainSettings& s) -> int64_t& { return s.save_steps; });
+  flags.number<int64_t>("--save_total_limit", 2, 1000, "checkpoints kept while training (default 2)",
+                        [](TrainSettings& s) -> int64_t& { return s.save_total_limit; });
+  flags.number<int64_t>("--logging_steps", 1, kMany,
+                        "steps between entries of trainer_state.json's log_history (default 1)",
+                        [](TrainSettings& s) -> int64_t& { return s.logging_steps; });
+}
+
+}  // namespace
+
+void add_train_flags(TrainFlags& flags) {
+  add_stage_flag(flags);
+  add_model_and_data_flags(flags);
+  add_optimisation_flags(flags);
+  add_moe_flags(flags);
+  add_run_flags(flags);
+}
+
+}  // namespace moellava
