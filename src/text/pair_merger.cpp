@@ -1,5 +1,6 @@
 #include "text/pair_merger.hpp"
 
+#include <array>
 #include <functional>
 #include <mutex>
 #include <queue>
@@ -13,6 +14,8 @@ constexpr int32_t kNoMerge = -1;
 // Bounds of what is remembered: about 4 MB. Words that come often are short and come early.
 constexpr size_t kCachedWords = 1 << 14;
 constexpr size_t kLongestCachedWord = 32;
+// Parts of the cache with a lock each, so that many threads rarely meet.
+constexpr size_t kShards = 64;
 
 uint64_t pair_key(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -30,8 +33,13 @@ struct Symbol {
 }  // namespace
 
 struct PairMerger::Cache {
-  std::mutex mutex;
-  std::unordered_map<std::string, std::vector<Token>> words;
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    std::unordered_map<std::string, std::vector<Token>> words;
+  };
+  std::array<Shard, kShards> shards;
+
+  Shard& shard_of(std::string_view word) { return shards[std::hash<std::string_view>()(word) % kShards]; }
 };
 
 PairMerger::PairMerger() : cache_(std::make_unique<Cache>()) {
@@ -55,17 +63,18 @@ void PairMerger::add_whole_word(std::string bytes, int32_t id) {
 void PairMerger::merge(std::string_view word, std::vector<Token>& tokens) const {
   if (word.size() > kLongestCachedWord) return merge_afresh(word, tokens);
   const std::string key(word);
+  Cache::Shard& shard = cache_->shard_of(word);
   {
-    const std::lock_guard lock(cache_->mutex);
-    const auto known = cache_->words.find(key);
-    if (known != cache_->words.end()) {
+    const std::lock_guard lock(shard.mutex);
+    const auto known = shard.words.find(key);
+    if (known != shard.words.end()) {
       tokens.assign(known->second.begin(), known->second.end());
       return;
     }
   }
   merge_afresh(word, tokens);
-  const std::lock_guard lock(cache_->mutex);
-  if (cache_->words.size() < kCachedWords) cache_->words.emplace(key, tokens);
+  const std::lock_guard lock(shard.mutex);
+  if (shard.words.size() < kCachedWords / kShards) shard.words.emplace(key, tokens);
 }
 
 void PairMerger::merge_afresh(std::string_view word, std::vector<Token>& tokens) const {
