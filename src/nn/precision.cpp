@@ -38,6 +38,29 @@ struct ExactLinear : torch::autograd::Function<ExactLinear> {
   }
 };
 
+at::Tensor widened(const at::Tensor& rounded) {
+  return rounded.to(at::kFloat);
+}
+
+struct RoundedLinear : torch::autograd::Function<RoundedLinear> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const at::Tensor& weight) {
+    const at::Tensor rounded_x = x.to(at::kBFloat16), rounded_weight = weight.to(at::kBFloat16);
+    context->save_for_backward({rounded_x, rounded_weight});
+    return at::linear(widened(rounded_x), widened(rounded_weight));
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    const torch::autograd::variable_list saved = context->get_saved_variables();
+    const at::Tensor gradient = widened(gradients[0].to(at::kBFloat16));
+    torch::autograd::variable_list result(2);
+    if (context->needs_input_grad(0)) result[0] = at::mm(gradient, widened(saved[1]));
+    if (context->needs_input_grad(1)) result[1] = at::mm(gradient.t(), widened(saved[0]));
+    return result;
+  }
+};
+
 }  // namespace
 
 bool has_bfloat16_products() {
@@ -68,6 +91,12 @@ Bfloat16Products::~Bfloat16Products() {
 
 bool bfloat16_products_wanted() {
   return rounding_wanted;
+}
+
+at::Tensor rounded_linear(const at::Tensor& x, const at::Tensor& weight) {
+  std::vector<int64_t> shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  return RoundedLinear::apply(x.reshape({-1, weight.size(1)}), weight).view(shape);
 }
 
 at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight) {

@@ -9,8 +9,9 @@ namespace moellava {
 bool has_bfloat16_products();
 
 // While it lives, matrix products may round their factors to bfloat16; sums, results and everything else stay
-// float32. Where the processor has no such instructions nothing changes; AVX512-BF16 without AMX serves only
-// weights that are bfloat16 themselves (nn/half_linear.hpp). One at a time in a process.
+// float32. Where the processor has no such instructions only linear layers in training do (rounded_linear);
+// AVX512-BF16 without AMX serves only weights that are bfloat16 themselves (nn/half_linear.hpp). One at a
+// time in a process.
 class Bfloat16Products {
  public:
   explicit Bfloat16Products(bool wanted);
@@ -21,6 +22,11 @@ class Bfloat16Products {
 
 // Whether one lives that was wanted, on whatever processor.
 bool bfloat16_products_wanted();
+
+// x W^T of factors rounded to bfloat16, summed in float32, and its gradients likewise: what processors with
+// bfloat16 products compute, for those without, a little slower than in float32. x [..., in], weight
+// [out, in] -> [..., out], all float32.
+at::Tensor rounded_linear(const at::Tensor& x, const at::Tensor& weight);
 
 // x W^T in float32 always, and so its gradients: x [T, in], weight [out, in] -> [T, out].
 at::Tensor exact_linear(const at::Tensor& x, const at::Tensor& weight);
