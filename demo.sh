@@ -72,36 +72,34 @@ case ${size[*]-} in
   --full) caption_epochs=2 limit=() ;;
 esac
 
-# Learning rates and batches are for a small model and few steps; the published ones are for billions of parameters
-# and thousands of steps.
+# The recipe stands in configs/demo-stage{1,2,3}.json.
 train() {  # train STAGE NAME MODEL DATA [FLAG...]
   local stage=$1 name=$2 model=$3 json=$4
   shift 4
-  "$program" train --stage "$stage" --model_name_or_path "$model" --data_path "$data/$json" \
-    --image_folder "$data/images" --output_dir "$out/$name" --overwrite_output_dir True \
-    --bf16 True --per_device_train_batch_size 8 "$@"
+  "$program" train --config "configs/demo-stage$stage.json" --model_name_or_path "$model" \
+    --data_path "$data/$json" --image_folder "$data/images" --output_dir "$out/$name" \
+    --overwrite_output_dir True "$@"
 }
 
 # Stage 1: the projector alone learns to speak to the language model, from captions. Asked for in ChatML, the words
 # that this language model was tuned on, captions are learned in a fraction of the steps.
 train_stage1() {
-  train 1 stage1 "$llm" stage1.json --vision_tower "$tower" --version chatml --learning_rate 2e-3 \
-    --num_train_epochs "$caption_epochs"
+  train 1 stage1 "$llm" stage1.json --vision_tower "$tower" --num_train_epochs "$caption_epochs"
 }
 
 # Stage 2: projector and language model learn to follow instructions about pictures.
 train_stage2() {
-  train 2 stage2 "$out/stage1" stage2.json --version chatml --learning_rate 4e-4 --mm_projector_lr 1e-3
+  train 2 stage2 "$out/stage1" stage2.json
 }
 
 # Stage 3: every other feed-forward is copied into four experts, two of which work on each token.
 train_stage3() {
-  train 3 stage3 "$out/stage2" stage3.json --learning_rate 2e-4 --num_experts 4 --top_k_experts 2 --moe_mode sparse
+  train 3 stage3 "$out/stage2" stage3.json
 }
 
 # For comparison: the dense model with the same data and steps.
 train_dense() {
-  train 3 dense "$out/stage2" stage3.json --learning_rate 2e-4 --moe_enable False
+  train 3 dense "$out/stage2" stage3.json --moe_enable False
 }
 
 # Questions about stamps that no training picture showed.

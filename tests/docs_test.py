@@ -23,13 +23,17 @@ STANDS_FOR = {"smollm2.gguf": "language-model", "efficientnet-lite0.pth": "tower
 
 
 def commands(page: str) -> list[list[str]]:
-    """The words of each command in the page's shell blocks; other programs are left out."""
+    """What the page's blocks run, in order: each `moe-llava` command and each block of Python, as arguments. Other
+    programs are left out."""
     found = []
-    for block in re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S):
+    for language, block in re.findall(r"```(sh|python)\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S):
+        if language == "python":
+            found.append([sys.executable, "-c", block])
+            continue
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words and words[0] == "moe-llava":
-                found.append([STANDS_FOR.get(word, word) for word in words[1:]])
+                found.append([PROGRAM, *(STANDS_FOR.get(word, word) for word in words[1:])])
     return found
 
 
@@ -51,12 +55,13 @@ class ShownCommands(unittest.TestCase):
             (folder / "test.jsonl").write_text("".join(json.dumps(q) + "\n" for q in questions), encoding="utf-8")
             (folder / "scene.jpg").write_bytes((folder / "pictures/0.png").read_bytes())
             write_benchmarks(folder / "eval")
+            (folder / "configs").symlink_to(ROOT / "configs")
             shown = [(page, words) for page in PAGES for words in commands(page)]
             self.assertGreaterEqual(len(shown), 8)
             for page, words in shown:
-                done = subprocess.run([PROGRAM, *words], cwd=folder, capture_output=True, text=True,
+                done = subprocess.run(words, cwd=folder, capture_output=True, text=True,
                                       stdin=subprocess.DEVNULL, check=False)
-                self.assertEqual(done.returncode, 0, f"{page}: moe-llava {shlex.join(words)}\n{done.stderr}")
+                self.assertEqual(done.returncode, 0, f"{page}: {shlex.join(words)}\n{done.stderr}")
 
 
 if __name__ == "__main__":

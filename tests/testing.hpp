@@ -15,7 +15,7 @@
 namespace moellava::testing {
 
 inline std::string golden(const std::string& path) {
-  return std::string(MOELLAVA_SOURCE_DIR) + "/tests/golden/" + path;
+  return MOELLAVA_SOURCE_DIR "/tests/golden/" + path;
 }
 
 inline at::Tensor load_golden(const std::string& path) {

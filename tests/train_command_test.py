@@ -140,8 +140,8 @@ class TrainCommand(unittest.TestCase):
                 ("--moe_enable", "maybe", "True or False"), ("--lr_scheduler_type", "linear", "cosine or constant"),
                 ("--image_aspect_ratio", "wide", "one of pad, square"), ("--save_total_limit", "1", "from 2 to 1000"),
                 ("--moe_mode", "odd", "one of sparse, dense, first_half, second_half"),
-                ("--moe_layers_idx", "40", "0 to 1"), ("--top_k_experts", "4", "at most --num_experts 3"),
-                ("--stage", "4", "an integer from 1 to 3"), ("--version", "nobody", "plain")):
+                ("--moe_layers_idx", "40", "0 to 1"), ("--top_k_experts", "4", "at most 3, the experts of a layer"),
+                ("--stage", "4", "1, 2, 3 or finetune"), ("--version", "nobody", "plain")):
             done = self.run_train(output, flag, value)
             self.assertEqual(done.returncode, 2, f"{flag} {value}: {done.stderr}")
             self.assertIn(flag, done.stderr)

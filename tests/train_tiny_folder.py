@@ -131,6 +131,14 @@ def write_tower(folder, seed=1):
     write_weights(folder / "model.safetensors", shapes, random.Random(seed))
 
 
+def write_npy(path, shape, values):
+    """NumPy's format 1.0: float32, little-endian."""
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
+    head += " " * (-(len(head) + 11) % 64) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() +
+                     struct.pack(f"<{len(values)}f", *values))
+
+
 def write_png(path, rng, width=20, height=16):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,6 +1,7 @@
 // `moe-llava dump`: every intermediate result of one prompt as .npy and JSON, for checking parity.
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -11,8 +12,8 @@
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/model_options.hpp"
-#include "files/npy.hpp"
 #include "generate/chat_session.hpp"
+#include "model/npy_tensors.hpp"
 
 namespace moellava {
 
@@ -32,17 +33,6 @@ struct DumpOptions {
   std::string router_noise;
   std::string out;
 };
-
-void write_tensor(const fs::path& path, const at::Tensor& tensor) {
-  const auto size = static_cast<size_t>(tensor.numel());
-  if (tensor.scalar_type() == at::kFloat) {
-    const at::Tensor values = tensor.contiguous();
-    write_npy(path, values.sizes(), std::span<const float>(values.data_ptr<float>(), size));
-  } else {
-    const at::Tensor values = tensor.to(at::kInt).contiguous();
-    write_npy(path, values.sizes(), std::span<const int32_t>(values.data_ptr<int32_t>(), size));
-  }
-}
 
 std::vector<int32_t> read_ids(const fs::path& path, int64_t vocabulary) {
   const Json list = read_json(path);
@@ -85,25 +75,17 @@ MoeRun requested_run(const DumpOptions& options, const MoeLlava& model) {
   run.capacity_factor = options.capacity_factor;
   if (!options.router_noise.empty()) {
     if (run.gumbel_seed) throw usage_error("--router-noise", "not together with --router-sampling gumbel");
-    const NpyArray noise = read_npy(options.router_noise);
-    run.router_noise = at::tensor(noise.values).view(noise.shape);
+    run.router_noise = read_tensor(options.router_noise);
   }
   return run;
-}
-
-// [L, ...] of one field of all MoE layers.
-template <typename Field>
-at::Tensor stacked(const std::vector<Routing>& routing, Field field) {
-  std::vector<at::Tensor> layers;
-  for (const Routing& layer : routing) layers.push_back(field(layer));
-  return at::stack(layers);
 }
 
 void check_noise(const MoeRun& run, const MoeLlava& model, int64_t positions) {
   if (!run.router_noise.defined()) return;
   const MoeConfig& moe = model.config().moe;
-  const std::vector<int64_t> expected = {static_cast<int64_t>(moe.layers.size()), positions,
-                                         moe.enabled() ? moe.experts[0] : 0};
+  const std::vector<int64_t> expected = {
+      static_cast<int64_t>(moe.layers.size()), positions,
+      moe.enabled() ? *std::max_element(moe.experts.begin(), moe.experts.end()) : 0};
   if (run.router_noise.sizes() != expected) {
     throw bad_data("--router-noise", "wrong shape",
                    {.found = c10::str(run.router_noise.sizes()),
@@ -146,13 +128,7 @@ void dump(const DumpOptions& options) {
   write_file_atomic(out / "ids.json", Json(request.ids).dump() + "\n");
   write_tensor(out / "hidden_states.npy", at::cat(hidden, 0));
   write_tensor(out / "logits.npy", result.logits);
-  if (!result.routing.empty()) {
-    write_tensor(out / "router_logits.npy",
-                 stacked(result.routing, [](const Routing& r) { return r.logits; }));
-    write_tensor(out / "top_idx.npy", stacked(result.routing, [](const Routing& r) { return r.expert; }));
-    write_tensor(out / "combine.npy", stacked(result.routing, combine_weights));
-    write_tensor(out / "slot.npy", stacked(result.routing, buffer_slots));
-  }
+  write_routing(out, result.routing);
   if (options.greedy > 0) {
     request.max_new_tokens = options.greedy;
     request.stop_ids = stop_ids(model, *loaded.tokenizer);

@@ -1,4 +1,4 @@
-// `moe-llava train`: one stage of MoE-Tuning.
+// `moe-llava train`: one stage of MoE-Tuning, or a finished model tuned on.
 #include <ATen/Parallel.h>
 
 #include <csignal>
@@ -22,6 +22,9 @@ constexpr const char* kFooter = R"(Examples:
   # 3. Its feed-forwards become experts.
   moe-llava train --stage 3 --model_name_or_path out/stage2 --data_path tune.json \
       --image_folder images --num_experts 4 --top_k_experts 2 --output_dir out/stage3
+  # The published recipe for Phi-2, with other data.
+  moe-llava train --config configs/phi2-stage3.json --model_name_or_path out/stage2 --data_path tune.json \
+      --image_folder images --output_dir out/phi2
 
 A run that was stopped goes on from its newest checkpoint when the same command is given again.
 SIGTERM and Ctrl-C save a checkpoint after the current step (exit 0 and 130).)";
@@ -36,14 +39,11 @@ void end_as_interrupted() {
 void add_train_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("train", "Train one stage of MoE-Tuning");
   auto flags = std::make_shared<TrainFlags>(*command);
-  auto threads = std::make_shared<std::string>();
   add_train_flags(*flags);
-  command->add_option("--threads", *threads, "default: one a core")->type_name("N")->group("Run");
   command->footer(kFooter);
-  command->callback([flags, threads] {
+  command->callback([flags] {
     const TrainSettings settings = flags->settings();
-    if (!threads->empty())
-      at::set_num_threads(static_cast<int>(parse_number<int64_t>("--threads", *threads, 1, 1024)));
+    if (settings.threads > 0) at::set_num_threads(settings.threads);
     if (train(settings) == RunEnd::Interrupted) end_as_interrupted();
   });
 }

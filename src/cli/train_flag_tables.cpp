@@ -8,12 +8,16 @@ namespace {
 
 constexpr int64_t kMany = 1'000'000'000;
 
-void add_stage_flag(TrainFlags& flags) {
-  // The other flags' defaults come from it: TrainFlags::settings reads it first.
-  flags.text("--stage", "1|2|3",
-             "1: the projector; 2: all but the vision tower; 3: the experts, routers and projector",
-             [](TrainSettings&, TrainFlags::Text) {});
+// TrainFlags::settings reads both before all others, whose defaults come from the stage.
+void add_first_flags(TrainFlags& flags) {
+  const auto nothing = [](TrainSettings&, TrainFlags::Text) {};
+  flags.group("What to do");
+  flags.text("--stage", "1|2|3|finetune",
+             "1: the projector; 2: all but the vision tower; 3: a dense model becomes a mixture of experts; "
+             "finetune: a finished mixture of experts goes on",
+             nothing);
   flags.require("--stage");
+  flags.text("--config", "FILE.json", "preset: flags and their values; what is typed goes before", nothing);
 }
 
 void add_model_and_data_flags(TrainFlags& flags) {
@@ -29,6 +33,13 @@ void add_model_and_data_flags(TrainFlags& flags) {
   flags.text("--pretrain_mm_mlp_adapter", "FILE",
              "mm_projector.bin to start from instead of the model's own projector",
              [](TrainSettings& s, TrainFlags::Text value) { s.pretrain_mm_mlp_adapter = value; });
+  flags.boolean("--freeze_mm_mlp_adapter", "leave the projector as it is (default False)",
+                [](TrainSettings& s) -> bool& { return s.freeze_mm_mlp_adapter; });
+  flags.text("--image_projector_type", "TYPE",
+             "of a model that gains sight: linear, mlpNx_gelu or pool_mlpNx_gelu (default mlp2x_gelu)",
+             [](TrainSettings& s, TrainFlags::Text value) { s.projector = value; });
+  flags.text("--init_tensors", "DIR", "NAME.npy files that replace the model's parameters of these names",
+             [](TrainSettings& s, TrainFlags::Text value) { s.init_tensors = value; });
   flags.list(
       "--data_path", "FILE", "one or more LLaVA files, JSON or JSON Lines",
       [](TrainSettings& s, TrainFlags::Texts values) { s.data_path.assign(values.begin(), values.end()); });
@@ -46,6 +57,11 @@ void add_model_and_data_flags(TrainFlags& flags) {
   flags.boolean("--group_by_modality_length",
                 "steps of samples with pictures and steps of text only, as in the original (default False)",
                 [](TrainSettings& s) -> bool& { return s.group_by_modality_length; });
+  flags.text("--group_by_length", "True|False",
+             "batches of samples of similar length (default True, False with --group_by_modality_length)",
+             [](TrainSettings& s, TrainFlags::Text value) {
+               s.group_by_length = parse_boolean("--group_by_length", value);
+             });
   flags.text("--version", "STYLE", "conversation style (default: plain in stage 1, else the model's own)",
              [](TrainSettings& s, TrainFlags::Text value) {
                s.version = one_of("--version", value, conversation_style_names());
@@ -98,19 +114,15 @@ void add_optimisation_flags(TrainFlags& flags) {
 }
 
 void add_moe_flags(TrainFlags& flags) {
-  flags.group("Mixture of experts (stage 3)");
+  flags.group("Mixture of experts (stage 3)", {3});
   flags.boolean("--moe_enable", "False trains the dense model by the same rule (default True)",
                 [](TrainSettings& s) -> bool& { return s.moe.enable; });
-  flags.number<int64_t>("--num_experts", 1, 256, "experts of a layer (default 4)",
-                        [](TrainSettings& s) -> int64_t& { return s.moe.num_experts; });
-  flags.number<int64_t>("--top_k_experts", 1, 256, "experts a token goes to (default 2)",
-                        [](TrainSettings& s) -> int64_t& { return s.moe.top_k_experts; });
-  flags.number<double>("--capacity_factor", 1e-3, 1e3, "room of an expert in training (default 1.5)",
-                       [](TrainSettings& s) -> double& { return s.moe.capacity_factor; });
-  flags.number<double>("--eval_capacity_factor", 1e-3, 1e3, "and afterwards (default 2)",
-                       [](TrainSettings& s) -> double& { return s.moe.eval_capacity_factor; });
-  flags.number<int64_t>("--min_capacity", 0, kMany, "tokens an expert has room for at least (default 0)",
-                        [](TrainSettings& s) -> int64_t& { return s.moe.min_capacity; });
+  flags.list("--num_experts", "N", "experts of every layer, or one number for each MoE layer (default 4)",
+             [](TrainSettings& s, TrainFlags::Texts values) {
+               s.moe.num_experts.clear();
+               for (const std::string& value : values)
+                 s.moe.num_experts.push_back(parse_number<int64_t>("--num_experts", value, 1, 256));
+             });
   flags.text("--moe_mode", "sparse|dense|first_half|second_half",
              "which layers (default sparse: every second one)", [](TrainSettings& s, TrainFlags::Text value) {
                s.moe.mode = one_of("--moe_mode", value, {"sparse", "dense", "first_half", "second_half"});
@@ -120,12 +132,39 @@ void add_moe_flags(TrainFlags& flags) {
     for (const std::string& value : values)
       s.moe.layers.push_back(parse_number<int64_t>("--moe_layers_idx", value, 0, 4095));
   });
-  flags.number<double>("--router_aux_loss_coef", 0.0, 1e3, "weight of the balance loss (default 0.01)",
-                       [](TrainSettings& s) -> double& { return s.moe.aux_loss_coef; });
-  flags.boolean("--faithful_aux", "no gradient from the balance loss, as in the original recipe",
-                [](TrainSettings& s) -> bool& { return s.moe.faithful_aux; });
   flags.boolean("--use_residual", "a dense branch beside the experts (default False)",
                 [](TrainSettings& s) -> bool& { return s.moe.use_residual; });
+}
+
+// What can be asked of a finished model, too; defaults are those of stage 3, in finetune the model's own.
+void add_expert_work_flags(TrainFlags& flags) {
+  flags.group("Work of the experts (stage 3 and finetune, there by default as the model has it)",
+              {3, kFinetune});
+  flags.number<int64_t>("--top_k_experts", 1, 256, "experts a token goes to (default 2)",
+                        [](TrainSettings& s) -> int64_t& { return s.moe.top_k_experts.emplace(); });
+  flags.number<double>("--capacity_factor", 1e-3, 1e3, "room of an expert in training (default 1.5)",
+                       [](TrainSettings& s) -> double& { return s.moe.capacity_factor.emplace(); });
+  flags.number<double>("--eval_capacity_factor", 1e-3, 1e3, "and afterwards (default 2)",
+                       [](TrainSettings& s) -> double& { return s.moe.eval_capacity_factor.emplace(); });
+  flags.number<int64_t>("--min_capacity", 0, kMany, "tokens an expert has room for at least (default 0)",
+                        [](TrainSettings& s) -> int64_t& { return s.moe.min_capacity.emplace(); });
+  flags.number<double>("--router_aux_loss_coef", 0.0, 1e3, "weight of the balance loss (default 0.01)",
+                       [](TrainSettings& s) -> double& { return s.moe.aux_loss_coef.emplace(); });
+  flags.boolean("--faithful_aux", "no gradient from the balance loss, as in the original recipe",
+                [](TrainSettings& s) -> bool& { return s.moe.faithful_aux; });
+  flags.number<double>("--router_z_loss_coef", 0.0, 1e3,
+                       "weight of the router z-loss, which keeps logits small (default 0)",
+                       [](TrainSettings& s) -> double& { return s.moe.z_loss_coef; });
+  flags.text("--router_sampling", "argmax|gumbel",
+             "the second expert: the second choice, or drawn as in the original (default argmax)",
+             [](TrainSettings& s, TrainFlags::Text value) {
+               const bool drawn = one_of("--router_sampling", value, {"argmax", "gumbel"}) == "gumbel";
+               s.moe.sampling = drawn ? RouterSampling::Gumbel : RouterSampling::Argmax;
+             });
+  flags.text("--router_noise", "FILE.npy",
+             "[layers, positions of a batch, experts] added to the logits before the second choice: recorded "
+             "noise, for comparisons",
+             [](TrainSettings& s, TrainFlags::Text value) { s.moe.router_noise = value; });
   flags.list("--train_modules", "NAME",
              "train what contains one of these (default gate_proj up_proj down_proj wg), and the projector",
              [](TrainSettings& s, TrainFlags::Texts values) { s.moe.train_modules = values; });
@@ -145,15 +184,31 @@ void add_run_flags(TrainFlags& flags) {
   flags.number<int64_t>("--logging_steps", 1, kMany,
                         "steps between entries of trainer_state.json's log_history (default 1)",
                         [](TrainSettings& s) -> int64_t& { return s.logging_steps; });
+  flags.text("--dump_step", "DIR",
+             "write every intermediate result of step 1 as .npy and JSON, for comparisons",
+             [](TrainSettings& s, TrainFlags::Text value) { s.dump_step = value; });
+  flags.text(
+      "--on_nonfinite", "stop|skip|rollback",
+      "a step whose loss or gradient is not finite ends the run, is left out, or takes the weights back "
+      "to the newest checkpoint (default stop)",
+      [](TrainSettings& s, TrainFlags::Text value) {
+        const std::string& what = one_of("--on_nonfinite", value, {"stop", "skip", "rollback"});
+        s.on_nonfinite = what == "stop"   ? OnNonFinite::Stop
+                         : what == "skip" ? OnNonFinite::Skip
+                                          : OnNonFinite::Rollback;
+      });
+  flags.number<int>("--threads", 1, 1024, "default: one a core",
+                    [](TrainSettings& s) -> int& { return s.threads; });
 }
 
 }  // namespace
 
 void add_train_flags(TrainFlags& flags) {
-  add_stage_flag(flags);
+  add_first_flags(flags);
   add_model_and_data_flags(flags);
   add_optimisation_flags(flags);
   add_moe_flags(flags);
+  add_expert_work_flags(flags);
   add_run_flags(flags);
 }
 

@@ -3,17 +3,37 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "base/json.hpp"
 
 namespace moellava {
 
 namespace {
 
 constexpr const char* kStage = "--stage";
+constexpr const char* kConfig = "--config";
+constexpr const char* kRemark = "description";  // of a preset, for people
 
-bool parse_boolean(const std::string& flag, const std::string& text) {
-  if (text.empty() || text == "True" || text == "true" || text == "1") return true;
-  if (text == "False" || text == "false" || text == "0") return false;
-  refuse_flag(flag, text, "True or False");
+int stage_of(const std::string& text) {
+  for (int stage : {1, 2, 3, kFinetune}) {
+    if (text == stage_name(stage)) return stage;
+  }
+  refuse_flag(kStage, text, "1, 2, 3 or finetune");
+}
+
+// A flag that would do nothing is a mistake of whoever typed it.
+void require_stage(const std::string& flag, const std::vector<int>& stages, int stage) {
+  if (stages.empty() || std::find(stages.begin(), stages.end(), stage) != stages.end()) return;
+  std::string list;
+  for (int each : stages) list += (list.empty() ? "" : " and ") + stage_name(each);
+  throw usage_error(flag, "only for stage " + list, {.found = "--stage " + stage_name(stage)});
+}
+
+// A value of a preset as one would type it.
+std::string text_of(const Json& value, const std::string& where) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_boolean()) return value.get<bool>() ? "True" : "False";
+  if (value.is_number()) return value.dump();
+  throw bad_data(where, "not a value", {.expected = "a string, a number, true or false, or a list of them"});
 }
 
 }  // namespace
@@ -32,6 +52,12 @@ std::string range_text(bool integer, double low, double high) {
   return std::string(integer ? "an integer" : "a number") + " from " + text(low) + " to " + text(high);
 }
 
+bool parse_boolean(const std::string& flag, const std::string& text) {
+  if (text.empty() || text == "True" || text == "true" || text == "1") return true;
+  if (text == "False" || text == "false" || text == "0") return false;
+  refuse_flag(flag, text, "True or False");
+}
+
 const std::string& one_of(const std::string& flag, const std::string& text,
                           const std::vector<std::string_view>& known) {
   if (std::find(known.begin(), known.end(), text) != known.end()) return text;
@@ -43,7 +69,7 @@ const std::string& one_of(const std::string& flag, const std::string& text,
 void TrainFlags::add(const std::string& flag, const std::string& type, CLI::Option* option,
                      std::function<void(TrainSettings&, Texts)> assign) {
   option->group(group_)->type_name(type);
-  flags_.push_back({.name = flag, .group = group_, .assign = std::move(assign), .option = option});
+  flags_.push_back({.name = flag, .stages = stages_, .assign = std::move(assign), .option = option});
 }
 
 void TrainFlags::text(const std::string& flag, const std::string& type, const std::string& help,
@@ -74,24 +100,66 @@ void TrainFlags::require(const std::string& flag) {
   found->option->description(found->option->get_description() + " (required)");
 }
 
-int TrainFlags::stage() const {
-  const CLI::Option* option = command_.get_option(kStage);
-  return static_cast<int>(parse_number<int64_t>(kStage, option->reduced_results().back(), 1, 3));
+TrainFlags::Given TrainFlags::typed() const {
+  Given given;
+  for (const Flag& flag : flags_) {
+    if (flag.option->count() > 0) given[flag.name] = flag.option->reduced_results();
+  }
+  return given;
+}
+
+TrainFlags::Given TrainFlags::read_preset(const std::string& path) const {
+  const Json json = read_json(path);
+  if (!json.is_object()) throw bad_data(path, "no preset", {.expected = "{\"flag\": value, ...}"});
+  std::vector<std::string_view> names;
+  for (const Flag& flag : flags_) names.push_back(std::string_view(flag.name).substr(2));
+  Given given;
+  for (const auto& [key, value] : json.items()) {
+    if (key == kRemark) continue;
+    if ("--" + key == kConfig || std::find(names.begin(), names.end(), key) == names.end()) {
+      const std::string near = nearest(key, names.data(), names.size());
+      throw bad_data(
+          path, "unknown flag",
+          {.found = "\"" + printable(key) + "\"", .hint = near.empty() ? "" : "did you mean " + near + "?"});
+    }
+    if (value.is_array() && command_.get_option("--" + key)->get_expected_max() == 1)
+      throw bad_data(path + ": " + key, "a list", {.expected = "one value"});
+    std::vector<std::string>& texts = given["--" + key];
+    for (const Json& each : value.is_array() ? value : Json::array({value}))
+      texts.push_back(text_of(each, path + ": " + key));
+  }
+  return given;
 }
 
 TrainSettings TrainFlags::settings() const {
+  Given given = typed();
+  const std::string preset = given.contains(kConfig) ? given[kConfig].back() : "";
+  Given from_preset = preset.empty() ? Given() : read_preset(preset);
+  // What was typed counts; of a bad value in the preset the preset is told.
+  const auto apply = [&](const std::string& flag, const auto& use) {
+    if (const auto found = given.find(flag); found != given.end()) {
+      use(found->second);
+    } else if (const auto set = from_preset.find(flag); set != from_preset.end()) {
+      try {
+        use(set->second);
+      } catch (const Error& error) {
+        throw Error(error.kind(), preset + ": " + error.what());
+      }
+    }
+  };
+
   for (const Flag& flag : flags_) {
-    if (flag.required && flag.option->count() == 0)
+    if (flag.required && !given.contains(flag.name) && !from_preset.contains(flag.name))
       throw usage_error(flag.name, "is required", {.hint = "see moe-llava train --help"});
   }
-  TrainSettings settings = default_settings(stage());
+  int stage = 0;
+  apply(kStage, [&](Texts values) { stage = stage_of(values.back()); });
+  TrainSettings settings = default_settings(stage);
   for (const Flag& flag : flags_) {
-    if (flag.option->count() == 0) continue;
-    // A flag that would do nothing is a mistake of whoever typed it.
-    if (flag.group.starts_with("Mixture") && settings.stage != 3)
-      throw usage_error(flag.name, "only for stage 3",
-                        {.found = "--stage " + std::to_string(settings.stage)});
-    flag.assign(settings, flag.option->reduced_results());
+    apply(flag.name, [&](Texts values) {
+      require_stage(flag.name, flag.stages, stage);
+      flag.assign(settings, values);
+    });
   }
   return settings;
 }

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -35,13 +36,16 @@ Number parse_number(const std::string& flag, const std::string& text, Number low
   return value;
 }
 
+// "", as of a flag that stands alone, is true.
+bool parse_boolean(const std::string& flag, const std::string& text);
+
 // `text` when it is one of `known`.
 const std::string& one_of(const std::string& flag, const std::string& text,
                           const std::vector<std::string_view>& known);
 
-// What was typed is kept as text and becomes settings only after the stage, and with it the defaults, is
-// known. `type` is what the help shows for the value, `group` the part of the help that the flags after it
-// stand in.
+// What was typed, and what a preset (--config) says where nothing was typed, is kept as text and becomes
+// settings only after the stage, and with it the defaults, is known. `type` is what the help shows for the
+// value.
 class TrainFlags {
  public:
   using Text = const std::string&;
@@ -51,7 +55,11 @@ class TrainFlags {
   TrainFlags(const TrainFlags&) = delete;
   TrainFlags& operator=(const TrainFlags&) = delete;
 
-  void group(const std::string& name) { group_ = name; }
+  // The part of the help that the flags after it stand in, and the stages they do something in; none: all.
+  void group(const std::string& name, std::vector<int> stages = {}) {
+    group_ = name;
+    stages_ = std::move(stages);
+  }
 
   // One value; of a flag that is given twice the later one counts.
   void text(const std::string& flag, const std::string& type, const std::string& help,
@@ -72,17 +80,14 @@ class TrainFlags {
   // Makes a flag declared before a required one.
   void require(const std::string& flag);
 
-  // The stage that was asked for: 1, 2 or 3.
-  int stage() const;
-
   // The stage's defaults and everything that was given. Throws Usage when a required flag was not given, or
-  // one that does nothing in this stage was.
+  // one that does nothing in this stage was; BadData when the preset is no list of flags.
   TrainSettings settings() const;
 
  private:
   struct Flag {
     std::string name;
-    std::string group;
+    std::vector<int> stages;
     std::function<void(TrainSettings&, Texts)> assign;
     CLI::Option* option = nullptr;
     bool required = false;
@@ -90,8 +95,15 @@ class TrainFlags {
   void add(const std::string& flag, const std::string& type, CLI::Option* option,
            std::function<void(TrainSettings&, Texts)> assign);
 
+  // The texts of every flag that was given, by name.
+  using Given = std::map<std::string, std::vector<std::string>, std::less<>>;
+  Given typed() const;
+  // Of a preset: {"num_experts": 4, "train_modules": ["fc1", "fc2"], ...}.
+  Given read_preset(const std::string& path) const;
+
   CLI::App& command_;
   std::string group_;
+  std::vector<int> stages_;
   std::vector<Flag> flags_;  // as declared
 };
 

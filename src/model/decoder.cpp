@@ -61,6 +61,11 @@ std::vector<SampleRows> rows_of_samples(const DecoderRun& run, int64_t batch, in
   return samples;
 }
 
+// Of tensors that may be undefined.
+at::Tensor sum_of(const at::Tensor& sum, const at::Tensor& x) {
+  return sum.defined() && x.defined() ? sum + x : x;
+}
+
 at::Tensor scaled(const at::Tensor& x, double scale) {
   return scale == 1 ? x : x * scale;
 }
@@ -160,7 +165,7 @@ RotaryTable Decoder::rotary(const DecoderRun& run, const Batch& batch) const {
 // alone.
 at::Tensor Decoder::router_noise(const DecoderRun& run, const Batch& batch, int64_t index,
                                  int64_t experts) const {
-  if (run.moe.router_noise.defined()) return run.moe.router_noise[index];
+  if (run.moe.router_noise.defined()) return run.moe.router_noise[index].narrow(1, 0, experts);
   if (!run.moe.gumbel_seed) return {};
   const uint64_t seed = *run.moe.gumbel_seed;
   if (!batch.positions.defined())
@@ -184,8 +189,8 @@ DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& r
     const ExpertEdits edits =
         run.moe.edits.empty() ? ExpertEdits() : run.moe.edits[static_cast<size_t>(index)];
     MoeOutput moe = (*layer.moe)(x.flatten(0, 1), run.moe, noise, batch.samples, edits);
-    output.balance_loss =
-        output.balance_loss.defined() ? output.balance_loss + moe.balance_loss : moe.balance_loss;
+    output.balance_loss = sum_of(output.balance_loss, moe.balance_loss);
+    output.z_loss = sum_of(output.z_loss, moe.z_loss);
     output.routing.push_back(std::move(moe.routing));
     return moe.hidden.view_as(x);
   };

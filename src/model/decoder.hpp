@@ -28,6 +28,7 @@ struct DecoderRun {
 struct DecoderOutput {
   at::Tensor hidden;             // [B, T, H] after the final norm
   at::Tensor balance_loss;       // [] sum over the MoE layers; undefined in a dense model
+  at::Tensor z_loss;             // [] likewise; in training only
   std::vector<Routing> routing;  // [L], rows are the B*T positions, batch-major
 };
 

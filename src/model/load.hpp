@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,8 @@ struct LoadOptions {
   std::string projector = "mlp2x_gelu";  // for a model that gains sight; initialised from `seed`
   // A dense model becomes sparse: every expert starts as a copy of its layer's feed-forward.
   std::optional<MoeConfig> upcycle = {};
+  // Changes how the experts of a sparse model work: choices, capacity, not their number.
+  std::function<void(MoeConfig&)> adjust_moe = {};
   std::string conversation = {};  // style, "" for what the files say
   uint64_t seed = 42;             // of a new projector and new routers
   WeightMemory memory = WeightMemory::Float32;

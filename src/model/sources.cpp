@@ -185,6 +185,11 @@ Sources open_sources(const fs::path& path, const LoadOptions& options) {
     config.moe = *options.upcycle;
     sources.upcycling = true;
   }
+  if (options.adjust_moe) {
+    if (!config.moe.enabled())
+      throw bad_data(path.string(), "not a mixture of experts", {.hint = "--stage 3 makes one of it"});
+    options.adjust_moe(config.moe);
+  }
   return sources;
 }
 

@@ -106,24 +106,34 @@ Conversation read_conversation(const Json& turns) {
   return conversation;
 }
 
+struct TrainedFamily {
+  std::string name, style;
+};
+const TrainedFamily kTrainedFamilies[] = {
+    {"phi", "phi"}, {"qwen", "qwen"}, {"stablelm", "stablelm"}, {"llama", "v1"}};
+const fs::path kGolden = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden";
+
 // Ids and labels of the original's preprocess and collator.
-TEST(Conversation, PhiTrainingBatchEqualsTheOriginal) {
-  const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/phi";
-  const auto tokenizer = open_tokenizer_folder(folder / "ckpt");
-  const Json samples = read_json(folder / "samples.json");
-  const Json batch = read_json(folder / "batch.json");
-  for (size_t i = 0; i < samples.size(); ++i) {
-    const TokenisedConversation tokenised = tokenise(
-        render(read_conversation(samples[i]["conversations"]), conversation_style("phi")), *tokenizer);
-    auto ids = batch["input_ids"][i].get<std::vector<int32_t>>();
-    auto labels = batch["labels"][i].get<std::vector<int32_t>>();
-    const size_t length = tokenised.ids.size();
-    ASSERT_LE(length, ids.size());
-    for (size_t t = length; t < ids.size(); ++t) EXPECT_EQ(ids[t], batch["pad_token_id"].get<int32_t>());
-    ids.resize(length);
-    labels.resize(length);
-    EXPECT_EQ(tokenised.ids, ids) << i;
-    EXPECT_EQ(tokenised.labels, labels) << i;
+TEST(Conversation, TrainingBatchesEqualTheOriginal) {
+  const Json samples = read_json(kGolden / "train/samples.json");
+  for (const TrainedFamily& family : kTrainedFamilies) {
+    SCOPED_TRACE(family.name);
+    const auto tokenizer = open_tokenizer_folder(kGolden / family.name / "ckpt");
+    const Json batch = read_json(kGolden / "train" / family.name / "batch.json");
+    for (size_t i = 0; i < samples.size(); ++i) {
+      const TokenisedConversation tokenised =
+          tokenise(render(read_conversation(samples[i]["conversations"]), conversation_style(family.style)),
+                   *tokenizer);
+      auto ids = batch["input_ids"][i].get<std::vector<int32_t>>();
+      auto labels = batch["labels"][i].get<std::vector<int32_t>>();
+      const size_t length = tokenised.ids.size();
+      ASSERT_LE(length, ids.size());
+      for (size_t t = length; t < ids.size(); ++t) EXPECT_EQ(ids[t], batch["pad_token_id"].get<int32_t>());
+      ids.resize(length);
+      labels.resize(length);
+      EXPECT_EQ(tokenised.ids, ids) << i;
+      EXPECT_EQ(tokenised.labels, labels) << i;
+    }
   }
 }
 
@@ -190,15 +200,17 @@ TEST(Conversation, LabelsWithABosEqualTheOriginal) {
 }
 
 TEST(Conversation, PlainCaptionsEqualTheOriginal) {
-  const fs::path folder = fs::path(MOELLAVA_SOURCE_DIR) / "tests/golden/phi";
-  const auto tokenizer = open_tokenizer_folder(folder / "ckpt");
-  for (const Json& entry : read_json(folder / "stage1_plain.json")) {
-    Conversation conversation = read_conversation(entry["conversations"]);
-    conversation.turns[0].parts = {ImagePart{}};
-    const TokenisedConversation tokenised =
-        tokenise(render(conversation, conversation_style("plain")), *tokenizer);
-    EXPECT_EQ(tokenised.ids, entry["input_ids"].get<std::vector<int32_t>>());
-    EXPECT_EQ(tokenised.labels, entry["labels"].get<std::vector<int32_t>>());
+  for (const TrainedFamily& family : kTrainedFamilies) {
+    SCOPED_TRACE(family.name);
+    const auto tokenizer = open_tokenizer_folder(kGolden / family.name / "ckpt");
+    for (const Json& entry : read_json(kGolden / "train" / family.name / "stage1_plain.json")) {
+      Conversation conversation = read_conversation(entry["conversations"]);
+      conversation.turns[0].parts = {ImagePart{}};
+      const TokenisedConversation tokenised =
+          tokenise(render(conversation, conversation_style("plain")), *tokenizer);
+      EXPECT_EQ(tokenised.ids, entry["input_ids"].get<std::vector<int32_t>>());
+      EXPECT_EQ(tokenised.labels, entry["labels"].get<std::vector<int32_t>>());
+    }
   }
 }
 

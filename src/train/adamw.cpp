@@ -44,8 +44,8 @@ AdamW::AdamW(std::vector<NamedParameter> parameters, const AdamWOptions& options
 }
 
 void AdamW::step(double learning_rate) {
-  ++steps_done_;
-  const auto t = static_cast<double>(steps_done_);
+  ++updates_;
+  const auto t = static_cast<double>(updates_);
   for (size_t p = 0; p < parameters_.size(); ++p) {
     const at::Tensor& tensor = parameters_[p].tensor;
     const double own_rate = learning_rate * parameters_[p].rate;

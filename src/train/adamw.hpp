@@ -32,18 +32,18 @@ class AdamW {
   void clear_gradients();
 
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
-  int64_t steps_done() const { return steps_done_; }
+  int64_t updates() const { return updates_; }
 
   // The state, for checkpoints: first and second moments, in the parameters' order.
   std::vector<at::Tensor>& first_moments() { return first_; }
   std::vector<at::Tensor>& second_moments() { return second_; }
-  void set_steps_done(int64_t steps) { steps_done_ = steps; }
+  void set_updates(int64_t updates) { updates_ = updates; }
 
  private:
   std::vector<NamedParameter> parameters_;
   AdamWOptions options_;
   std::vector<at::Tensor> first_, second_;
-  int64_t steps_done_ = 0;
+  int64_t updates_ = 0;
 };
 
 struct GradientNorm {

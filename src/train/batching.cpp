@@ -46,70 +46,64 @@ Batch dealt_evenly(Batch step, const std::vector<int64_t>& lengths, size_t micro
   return dealt;
 }
 
-// Cuts random permutations of `samples` into whole steps, appended to `steps`; returns what is left over.
-Batch cut_steps(const std::vector<size_t>& samples, uint64_t seed, uint64_t stream, size_t batch_size,
-                std::vector<Batch>& steps) {
-  Batch step;
-  for (size_t i : random_permutation(samples.size(), seed, stream)) {
-    step.push_back(samples[i]);
-    if (step.size() < batch_size) continue;
-    steps.push_back(std::move(step));
-    step = {};
+// A random permutation of `samples`, in megabatches sorted by length if so asked.
+Batch in_order(const Batch& samples, const std::vector<int64_t>& lengths, bool by_length, size_t batch_size,
+               uint64_t seed, uint64_t stream) {
+  Batch order;
+  for (size_t i : random_permutation(samples.size(), seed, stream)) order.push_back(samples[i]);
+  if (!by_length) return order;
+  const size_t mega = megabatch_size(order.size(), batch_size);
+  for (size_t begin = 0; begin < order.size(); begin += mega) {
+    const auto first = order.begin() + static_cast<std::ptrdiff_t>(begin);
+    const auto last = order.begin() + static_cast<std::ptrdiff_t>(std::min(begin + mega, order.size()));
+    std::stable_sort(first, last, [&](size_t a, size_t b) { return lengths[a] > lengths[b]; });
   }
-  return step;
+  return order;
+}
+
+// Cuts `samples` into whole steps, appended to `steps`, and appends what is left to `rest`.
+void cut_steps(const Batch& samples, size_t batch_size, std::vector<Batch>& steps, Batch& rest) {
+  const auto begin = samples.begin();
+  size_t at = 0;
+  for (; at + batch_size <= samples.size(); at += batch_size) {
+    steps.emplace_back(begin + static_cast<std::ptrdiff_t>(at),
+                       begin + static_cast<std::ptrdiff_t>(at + batch_size));
+  }
+  rest.insert(rest.end(), begin + static_cast<std::ptrdiff_t>(at), samples.end());
 }
 
 }  // namespace
 
-std::vector<Batch> epoch_batches_by_modality(uint64_t seed, int64_t epoch,
-                                             const std::vector<int64_t>& lengths,
-                                             const std::vector<bool>& has_pictures, size_t batch_size,
-                                             size_t micro_batches) {
-  std::vector<size_t> with, without;
-  for (size_t i = 0; i < lengths.size(); ++i) (has_pictures[i] ? with : without).push_back(i);
+std::vector<Batch> epoch_batches(uint64_t seed, int64_t epoch, const std::vector<int64_t>& lengths,
+                                 const BatchGrouping& grouping, size_t batch_size, size_t micro_batches) {
+  const bool by_modality = !grouping.has_pictures.empty();
+  Batch with, without;
+  for (size_t i = 0; i < lengths.size(); ++i)
+    (!by_modality || grouping.has_pictures[i] ? with : without).push_back(i);
   std::vector<Batch> whole;
-  Batch rest = cut_steps(with, seed, sample_stream(epoch), batch_size, whole);
-  const Batch text_rest = cut_steps(without, seed, text_stream(epoch), batch_size, whole);
-  rest.insert(rest.end(), text_rest.begin(), text_rest.end());
-  std::sort(rest.begin(), rest.end());
+  Batch rest;
+  cut_steps(in_order(with, lengths, grouping.by_length, batch_size, seed, sample_stream(epoch)), batch_size,
+            whole, rest);
+  cut_steps(in_order(without, lengths, grouping.by_length, batch_size, seed, text_stream(epoch)), batch_size,
+            whole, rest);
 
   std::vector<Batch> batches;
-  for (size_t i : random_permutation(whole.size(), seed, order_stream(epoch)))
-    batches.push_back(dealt_evenly(std::move(whole[i]), lengths, micro_batches));
-  for (size_t i = 0; i < rest.size(); i += batch_size) {
-    const auto begin = rest.begin() + static_cast<std::ptrdiff_t>(i);
-    batches.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(std::min(batch_size, rest.size() - i)));
+  for (size_t i : random_permutation(whole.size(), seed, order_stream(epoch))) {
+    const bool deal = by_modality && !grouping.by_length;
+    batches.push_back(deal ? dealt_evenly(std::move(whole[i]), lengths, micro_batches) : std::move(whole[i]));
   }
+  std::sort(rest.begin(), rest.end());
+  Batch last;
+  cut_steps(rest, batch_size, batches, last);
+  if (!last.empty()) batches.push_back(std::move(last));
   return batches;
 }
 
-std::vector<Batch> epoch_batches(uint64_t seed, int64_t epoch, const std::vector<int64_t>& lengths,
-                                 size_t batch_size) {
-  std::vector<size_t> samples = random_permutation(lengths.size(), seed, sample_stream(epoch));
-  const size_t mega = megabatch_size(samples.size(), batch_size);
-  std::vector<Batch> batches;
-  for (size_t begin = 0; begin < samples.size(); begin += mega) {
-    const size_t end = std::min(begin + mega, samples.size());
-    const auto first = samples.begin() + static_cast<std::ptrdiff_t>(begin);
-    const auto last = samples.begin() + static_cast<std::ptrdiff_t>(end);
-    std::stable_sort(first, last, [&](size_t a, size_t b) { return lengths[a] > lengths[b]; });
-    for (size_t i = begin; i < end; i += batch_size) {
-      const size_t stop = std::min(i + batch_size, end);
-      batches.emplace_back(samples.begin() + static_cast<std::ptrdiff_t>(i),
-                           samples.begin() + static_cast<std::ptrdiff_t>(stop));
-    }
-  }
-  std::vector<Batch> shuffled;
-  for (size_t i : random_permutation(batches.size(), seed, order_stream(epoch)))
-    shuffled.push_back(std::move(batches[i]));
-  return shuffled;
-}
-
 BatchPlan::BatchPlan(uint64_t seed, std::vector<int64_t> lengths, int64_t micro_batch, int64_t accumulation,
-                     std::vector<bool> has_pictures)
+                     BatchGrouping grouping)
     : seed_(seed),
       lengths_(std::move(lengths)),
-      has_pictures_(std::move(has_pictures)),
+      grouping_(std::move(grouping)),
       micro_batch_(static_cast<size_t>(micro_batch)),
       batch_(static_cast<size_t>(micro_batch * accumulation)),
       steps_per_epoch_(static_cast<int64_t>((lengths_.size() + batch_ - 1) / batch_)) {}
@@ -120,8 +114,7 @@ int64_t BatchPlan::steps(double epochs) const {
 }
 
 std::vector<Batch> BatchPlan::epoch(int64_t number) const {
-  if (has_pictures_.empty()) return epoch_batches(seed_, number, lengths_, batch_);
-  return epoch_batches_by_modality(seed_, number, lengths_, has_pictures_, batch_, batch_ / micro_batch_);
+  return epoch_batches(seed_, number, lengths_, grouping_, batch_, batch_ / micro_batch_);
 }
 
 std::vector<Batch> BatchPlan::micro_batches(int64_t step) const {

@@ -27,7 +27,7 @@ TEST(Batching, EverySampleComesExactlyOnceAnEpoch) {
   for (size_t count : {1u, 7u, 8u, 9u, 100u, 1003u}) {
     const std::vector<int64_t> lengths = random_lengths(count);
     std::vector<int> seen(count, 0);
-    for (const Batch& batch : epoch_batches(42, 3, lengths, 8)) {
+    for (const Batch& batch : epoch_batches(42, 3, lengths, {}, 8, 1)) {
       EXPECT_LE(batch.size(), 8u);
       EXPECT_FALSE(batch.empty());
       for (size_t i : batch) ++seen[i];
@@ -49,9 +49,9 @@ TEST(Batching, APlanIsAPureFunctionOfTheStep) {
 
 TEST(Batching, SeedAndEpochChangeTheOrder) {
   const std::vector<int64_t> lengths = random_lengths(64);
-  const auto batches = epoch_batches(1, 0, lengths, 4);
-  EXPECT_NE(batches, epoch_batches(2, 0, lengths, 4));
-  EXPECT_NE(batches, epoch_batches(1, 1, lengths, 4));
+  const auto batches = epoch_batches(1, 0, lengths, {}, 4, 1);
+  EXPECT_NE(batches, epoch_batches(2, 0, lengths, {}, 4, 1));
+  EXPECT_NE(batches, epoch_batches(1, 1, lengths, {}, 4, 1));
 }
 
 TEST(Batching, MicroBatchesCutAStepAndKeepTheDatasetsOrder) {
@@ -70,32 +70,32 @@ TEST(Batching, MicroBatchesCutAStepAndKeepTheDatasetsOrder) {
   EXPECT_EQ(samples, 22u);
 }
 
-TEST(Batching, LengthBucketsSaveMostOfThePadding) {
-  const std::vector<int64_t> lengths = random_lengths(1000);
-  const int64_t needed = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
-  int64_t bucketed = 0;
-  for (const Batch& batch : epoch_batches(9, 0, lengths, 8)) bucketed += padded(batch, lengths);
-  int64_t naive = 0;
-  for (size_t i = 0; i < lengths.size(); i += 8) {
-    Batch batch(8);
-    std::iota(batch.begin(), batch.end(), i);
-    naive += padded(batch, lengths);
-  }
-  EXPECT_LT(static_cast<double>(bucketed - needed), 0.1 * static_cast<double>(naive - needed));
+int64_t padding(const std::vector<Batch>& batches, const std::vector<int64_t>& lengths) {
+  int64_t sum = -std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+  for (const Batch& batch : batches) sum += padded(batch, lengths);
+  return sum;
 }
 
-// Every third sample is text.
-std::vector<bool> mixed(size_t count) {
-  std::vector<bool> has_pictures;
-  for (size_t i = 0; i < count; ++i) has_pictures.push_back(i % 3 != 0);
-  return has_pictures;
+TEST(Batching, LengthBucketsSaveMostOfThePadding) {
+  const std::vector<int64_t> lengths = random_lengths(1000);
+  const int64_t bucketed = padding(epoch_batches(9, 0, lengths, {}, 8, 1), lengths);
+  const int64_t random = padding(epoch_batches(9, 0, lengths, {.by_length = false}, 8, 1), lengths);
+  EXPECT_LT(static_cast<double>(bucketed), 0.1 * static_cast<double>(random));
+}
+
+// By modality; every third sample is text.
+BatchGrouping mixed(size_t count, bool by_length = false) {
+  BatchGrouping grouping{.by_length = by_length};
+  for (size_t i = 0; i < count; ++i) grouping.has_pictures.push_back(i % 3 != 0);
+  return grouping;
 }
 
 TEST(Batching, ModalitiesMeetOnlyAtTheEndOfTheEpoch) {
   for (size_t count : {1u, 8u, 100u, 1003u}) {
-    const std::vector<bool> has_pictures = mixed(count);
+    const BatchGrouping grouping = mixed(count);
+    const std::vector<bool>& has_pictures = grouping.has_pictures;
     std::vector<int> seen(count, 0);
-    const auto batches = epoch_batches_by_modality(42, 1, random_lengths(count), has_pictures, 8, 4);
+    const auto batches = epoch_batches(42, 1, random_lengths(count), grouping, 8, 4);
     EXPECT_EQ(batches.size(), (count + 7) / 8);
     size_t left_over = 0;
     bool text_came_before_pictures = false, text = false;
@@ -134,6 +134,17 @@ TEST(Batching, MicroBatchesOfAModalityAreEquallyLong) {
                                 *std::min_element(totals.begin(), totals.end()));
   }
   EXPECT_LT(worst, 1.6);  // taken as they come, the longest would be several times the shortest
+}
+
+TEST(Batching, ModalitiesMayBeApartAndLengthsTogether) {
+  const std::vector<int64_t> lengths = random_lengths(1000);
+  const BatchGrouping grouping = mixed(1000, /*by_length=*/true);
+  const auto batches = epoch_batches(9, 0, lengths, grouping, 8, 1);
+  for (size_t i = 0; i + 2 < batches.size(); ++i) {
+    for (size_t sample : batches[i])
+      EXPECT_EQ(grouping.has_pictures[sample], grouping.has_pictures[batches[i][0]]);
+  }
+  EXPECT_LT(padding(batches, lengths), padding(epoch_batches(9, 0, lengths, mixed(1000), 8, 1), lengths) / 4);
 }
 
 TEST(Batching, ModalityPlansArePureFunctionsOfTheStep) {

@@ -18,7 +18,7 @@ constexpr const char* kModel = "model.safetensors";
 constexpr const char* kOptimiser = "optimizer.safetensors";
 constexpr const char* kState = "trainer_state.json";
 constexpr const char* kComplete = "COMPLETE";
-constexpr int64_t kFormat = 1;
+constexpr int64_t kFormat = 2;
 
 // log_history grows with the run.
 constexpr JsonLimits kStateLimits = {.bytes = 1ull << 30, .depth = 64};
@@ -117,6 +117,7 @@ TrainState read_state(const fs::path& folder) {
   }
   TrainState state;
   state.step = object.integer("global_step", 0, INT64_MAX);
+  state.updates = object.integer("optimizer_updates", 0, state.step);
   state.settings = object.object("settings").raw();
   state.data_hash = object.string("data_hash");
   state.log_history = object.at("log_history");
@@ -132,11 +133,8 @@ void remove_checkpoint(const fs::path& folder) {
 }  // namespace
 
 Json state_json(const TrainState& state) {
-  return {{"format", kFormat},
-          {"global_step", state.step},
-          {"settings", state.settings},
-          {"data_hash", state.data_hash},
-          {"log_history", state.log_history}};
+  return {{"format", kFormat},          {"global_step", state.step},    {"optimizer_updates", state.updates},
+          {"settings", state.settings}, {"data_hash", state.data_hash}, {"log_history", state.log_history}};
 }
 
 void save_checkpoint(const fs::path& output_dir, const TrainState& state, AdamW& optimiser, int64_t keep) {
@@ -185,7 +183,7 @@ void restore_checkpoint(const FoundCheckpoint& checkpoint, AdamW& optimiser) {
   const NamedTensors tensors = tensors_of(optimiser);
   read_tensors(checkpoint.path / kModel, tensors.model);
   read_tensors(checkpoint.path / kOptimiser, tensors.optimiser);
-  optimiser.set_steps_done(checkpoint.state.step);
+  optimiser.set_updates(checkpoint.state.updates);
 }
 
 void prune_checkpoints(const fs::path& output_dir, int64_t keep) {

@@ -16,7 +16,8 @@ namespace moellava {
 
 struct TrainState {
   int64_t step = 0;
-  Json settings;  // settings_json
+  int64_t updates = 0;  // of the optimiser: the steps less those that were skipped
+  Json settings;        // settings_json
   std::string data_hash;
   Json log_history = Json::array();
 };

@@ -32,7 +32,9 @@ class CheckpointTest : public ::testing::Test {
   }
   void save(int64_t step, int64_t keep = 2) {
     AdamW adamw = optimiser(static_cast<double>(step));
-    save_checkpoint(folder_, {.step = step, .settings = {{"seed", 1}}, .data_hash = "abc"}, adamw, keep);
+    save_checkpoint(folder_,
+                    {.step = step, .updates = step - 1, .settings = {{"seed", 1}}, .data_hash = "abc"}, adamw,
+                    keep);
   }
   std::vector<std::string> names() const {
     std::vector<std::string> names;
@@ -63,7 +65,7 @@ TEST_F(CheckpointTest, ComesBackAsItWas) {
   EXPECT_EQ(found->state.settings, Json({{"seed", 1}}));
   AdamW adamw = optimiser(0);
   restore_checkpoint(*found, adamw);
-  EXPECT_EQ(adamw.steps_done(), 30);
+  EXPECT_EQ(adamw.updates(), 29);
   EXPECT_TRUE(adamw.parameters()[0].tensor.equal(at::full({2, 3}, 30.0)));
   EXPECT_TRUE(adamw.first_moments()[0].equal(at::full({2, 3}, 31.0)));
   EXPECT_TRUE(adamw.second_moments()[0].equal(at::full({2, 3}, 32.0)));
@@ -97,7 +99,7 @@ TEST_F(CheckpointTest, ANewerFormatIsRefused) {
   state["format"] = 9;
   const std::string text = state.dump(1) + "\n";
   std::ofstream(folder_ / "checkpoint-1/trainer_state.json") << text;
-  EXPECT_THAT(failure(), HasSubstr("found format 9, expected 1"));
+  EXPECT_THAT(failure(), HasSubstr("found format 9, expected 2"));
 }
 
 TEST_F(CheckpointTest, OtherParametersAreRefused) {

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "base/progress.hpp"
+#include "model/npy_tensors.hpp"
 #include "nn/precision.hpp"
 #include "train/checkpoint.hpp"
 #include "train/output_folder.hpp"
@@ -37,9 +38,9 @@ std::optional<FoundCheckpoint> find_start(const OutputFolder& output, const Trai
   if (settings.overwrite_output_dir) output.clear();
   const std::filesystem::path finished = output.path() / "trainer_state.json";
   if (std::filesystem::exists(finished)) {
-    throw usage_error(
-        "--output_dir", "holds a finished run",
-        {.found = "\"" + printable(finished.string()) + "\"", .hint = "--overwrite_output_dir trains again"});
+    const std::string name = printable(finished.string());
+    throw usage_error("--output_dir", "holds a finished run",
+                      {.found = "\"" + name + "\"", .hint = "--overwrite_output_dir trains again"});
   }
   std::optional<FoundCheckpoint> found = newest_checkpoint(output.path());
   if (!found) {
@@ -67,6 +68,9 @@ uint64_t disk_needed(MoeLlava& model, const std::vector<NamedParameter>& trainab
   return sizeof(float) * (3 * trained * static_cast<uint64_t>(checkpoints + 1) + all);
 }
 
+// Weights that gave so many bad steps one after the other will give no good one.
+constexpr int64_t kMostInARow = 10;
+
 class Run {
  public:
   Run(const TrainSettings& settings, const OutputFolder& output, Trainer& trainer, TrainState state)
@@ -74,14 +78,19 @@ class Run {
 
   RunEnd loop(int64_t total_steps, int64_t steps_per_epoch) {
     const StopSignal stop;
-    Progress progress("stage " + std::to_string(settings_.stage), total_steps, trainer_.steps_done());
+    Progress progress("stage " + stage_name(settings_.stage), total_steps, trainer_.steps_done());
     ProgressNote note;
+    // Something to go back to.
+    if (settings_.on_nonfinite == OnNonFinite::Rollback && trainer_.steps_done() == 0) save();
     while (trainer_.steps_done() < total_steps) {
       const StepReport report = trainer_.step();
-      state_.step = report.step;
       const bool last = report.step == total_steps;
-      if (last || report.step % settings_.logging_steps == 0)
-        state_.log_history.push_back(log_entry(report, steps_per_epoch));
+      Json entry = log_entry(report, steps_per_epoch);
+      if (report.bad) entry.update(without_step(report));
+      state_.step = report.step;
+      state_.updates = trainer_.optimiser().updates();
+      if (last || report.bad || report.step % settings_.logging_steps == 0)
+        state_.log_history.push_back(std::move(entry));
       progress.update(report.step, note.update(report));
       const bool stopping = stop.received() != 0 && !last;
       if (stopping || (report.step % settings_.save_steps == 0 && !last)) save();
@@ -98,23 +107,68 @@ class Run {
   }
 
  private:
+  // What --on_nonfinite asks for. Returns what the log tells besides.
+  Json without_step(const StepReport& report) {
+    bad_in_a_row_ = report.step == last_bad_ + 1 ? bad_in_a_row_ + 1 : 1;
+    last_bad_ = report.step;
+    const bool hopeless = bad_in_a_row_ > kMostInARow;
+    if (settings_.on_nonfinite == OnNonFinite::Stop || hopeless) {
+      if (state_.step > 0 && !hopeless) save();  // nothing that was learned is lost
+      throw bad_step_error(report, hopeless);
+    }
+    Json told = Json::object();
+    if (settings_.on_nonfinite == OnNonFinite::Rollback) {
+      const FoundCheckpoint newest = newest_checkpoint(output_.path()).value();
+      restore_checkpoint(newest, trainer_.optimiser());
+      told["rolled_back_to"] = newest.state.step;
+    }
+    say(std::string(bad_step_error(report, false).what()) + ": left out");
+    return told;
+  }
+
+  static Error bad_step_error(const StepReport& report, bool hopeless) {
+    std::string samples;
+    for (const std::string& id : report.bad->samples)
+      samples += (samples.empty() ? "samples " : ", ") + printable(id);
+    return bad_data("step " + std::to_string(report.step), report.bad->what,
+                    {.found = report.bad->tensor,
+                     .at = samples,
+                     .hint = hopeless ? std::to_string(kMostInARow + 1) + " such steps in a row"
+                                      : "no weight was changed"});
+  }
+
   void save() { save_checkpoint(output_.path(), state_, trainer_.optimiser(), settings_.save_total_limit); }
 
   const TrainSettings& settings_;
   const OutputFolder& output_;
   Trainer& trainer_;
   TrainState state_;
+  int64_t last_bad_ = -1;  // step
+  int64_t bad_in_a_row_ = 0;
 };
 
-TrainerOptions trainer_options(const TrainSettings& settings, int64_t total_steps) {
+// Recorded noise of --router_noise, [L, rows, E], or an undefined tensor.
+at::Tensor read_router_noise(const TrainSettings& settings) {
+  if (settings.moe.router_noise.empty()) return {};
+  if (settings.moe.sampling == RouterSampling::Gumbel)
+    throw usage_error("--router_noise", "not together with --router_sampling gumbel");
+  return read_tensor(settings.moe.router_noise);
+}
+
+TrainerOptions trainer_options(const TrainSettings& settings, const MoeConfig& moe, int64_t total_steps) {
+  const bool drawn = settings.moe.sampling == RouterSampling::Gumbel;
   return {.schedule = {.kind = settings.lr_scheduler,
                        .peak = settings.learning_rate,
                        .warmup_steps = warmup_steps(settings.warmup_ratio, total_steps),
                        .total_steps = total_steps},
           .adamw = {.weight_decay = settings.weight_decay},
           .max_grad_norm = settings.max_grad_norm,
-          .aux_loss_coef = settings.moe.aux_loss_coef,
-          .balance_gradient = !settings.moe.faithful_aux};
+          .aux_loss_coef = moe.aux_loss_coef,
+          .balance_gradient = !settings.moe.faithful_aux,
+          .z_loss_coef = settings.moe.z_loss_coef,
+          .dump_folder = settings.dump_step,
+          .router_noise = read_router_noise(settings),
+          .gumbel_seed = drawn ? std::optional(settings.seed) : std::nullopt};
 }
 
 }  // namespace
@@ -152,11 +206,12 @@ RunEnd train(const TrainSettings& settings) {
   keep_freed_memory();
   const Bfloat16Products products(settings.bf16);
   if (settings.bf16 && !has_bfloat16_products())
-    say("--bf16: this processor has no bfloat16 products, float32 is used");
+    say("--bf16: this processor has no bfloat16 products: factors are rounded before float32 ones");
   Trainer trainer(model, dataset, features, plan, std::move(trainable),
-                  trainer_options(settings, total_steps));
+                  trainer_options(settings, model.config().moe, total_steps));
   if (start) {
     restore_checkpoint(*start, trainer.optimiser());
+    trainer.set_steps_done(start->state.step);
     state = start->state;
     say("resumed from " + start->path.string() + ": step " + std::to_string(state.step) + " of " +
         std::to_string(total_steps));

@@ -6,6 +6,40 @@
 
 namespace moellava {
 
+namespace {
+
+template <typename Value>
+Json json_of(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json moe_json(const MoeSettings& moe, int stage) {
+  Json json = {{"top_k_experts", json_of(moe.top_k_experts)},
+               {"capacity_factor", json_of(moe.capacity_factor)},
+               {"eval_capacity_factor", json_of(moe.eval_capacity_factor)},
+               {"min_capacity", json_of(moe.min_capacity)},
+               {"router_aux_loss_coef", json_of(moe.aux_loss_coef)},
+               {"faithful_aux", moe.faithful_aux},
+               {"router_z_loss_coef", moe.z_loss_coef},
+               {"router_sampling", moe.sampling == RouterSampling::Gumbel ? "gumbel" : "argmax"},
+               {"router_noise", moe.router_noise.string()},
+               {"train_modules", moe.train_modules}};
+  if (stage == 3) {
+    json.update({{"moe_enable", moe.enable},
+                 {"num_experts", moe.num_experts},
+                 {"moe_mode", moe.mode},
+                 {"moe_layers_idx", moe.layers},
+                 {"use_residual", moe.use_residual}});
+  }
+  return json;
+}
+
+}  // namespace
+
+std::string stage_name(int stage) {
+  return stage == kFinetune ? "finetune" : std::to_string(stage);
+}
+
 TrainSettings default_settings(int stage) {
   TrainSettings settings;
   settings.stage = stage;
@@ -15,13 +49,20 @@ TrainSettings default_settings(int stage) {
     settings.version = "plain";
     settings.aspect_ratio = AspectRatio::Square;
   }
+  if (stage == 3) {
+    settings.moe.top_k_experts = 2;
+    settings.moe.capacity_factor = 1.5;
+    settings.moe.eval_capacity_factor = 2.0;
+    settings.moe.min_capacity = 0;
+    settings.moe.aux_loss_coef = 0.01;
+  }
   return settings;
 }
 
 Json settings_json(const TrainSettings& settings) {
   std::vector<std::string> data;
   for (const auto& path : settings.data_path) data.push_back(path.string());
-  Json json = {{"stage", settings.stage},
+  Json json = {{"stage", stage_name(settings.stage)},
                {"model_name_or_path", settings.model_name_or_path.string()},
                {"vision_tower", settings.vision_tower.string()},
                {"data_path", data},
@@ -29,7 +70,11 @@ Json settings_json(const TrainSettings& settings) {
                {"version", settings.version},
                {"model_max_length", settings.model_max_length},
                {"image_aspect_ratio", settings.aspect_ratio == AspectRatio::Pad ? "pad" : "square"},
+               {"freeze_mm_mlp_adapter", settings.freeze_mm_mlp_adapter},
+               {"image_projector_type", settings.projector},
+               {"init_tensors", settings.init_tensors.string()},
                {"group_by_modality_length", settings.group_by_modality_length},
+               {"group_by_length", json_of(settings.group_by_length)},
                {"num_train_epochs", settings.num_train_epochs},
                {"max_steps", settings.max_steps},
                {"per_device_train_batch_size", settings.per_device_train_batch_size},
@@ -44,21 +89,7 @@ Json settings_json(const TrainSettings& settings) {
                {"seed", settings.seed}};
   if (!settings.pretrain_mm_mlp_adapter.empty())
     json["pretrain_mm_mlp_adapter"] = settings.pretrain_mm_mlp_adapter.string();
-  if (settings.stage == 3) {
-    const MoeSettings& moe = settings.moe;
-    json.update({{"moe_enable", moe.enable},
-                 {"num_experts", moe.num_experts},
-                 {"top_k_experts", moe.top_k_experts},
-                 {"capacity_factor", moe.capacity_factor},
-                 {"eval_capacity_factor", moe.eval_capacity_factor},
-                 {"min_capacity", moe.min_capacity},
-                 {"moe_mode", moe.mode},
-                 {"moe_layers_idx", moe.layers},
-                 {"router_aux_loss_coef", moe.aux_loss_coef},
-                 {"faithful_aux", moe.faithful_aux},
-                 {"use_residual", moe.use_residual},
-                 {"train_modules", moe.train_modules}});
-  }
+  if (settings.stage >= 3) json.update(moe_json(settings.moe, settings.stage));
   return json;
 }
 

@@ -13,21 +13,39 @@
 
 namespace moellava {
 
+// How the second expert of a token is found in training: the true second choice, or drawn as in the original.
+enum class RouterSampling { Argmax, Gumbel };
+
 struct MoeSettings {
-  bool enable = true;  // false at stage 3: the dense model, trained by the same rule
-  int64_t num_experts = 4;
-  int64_t top_k_experts = 2;
-  double capacity_factor = 1.5;
-  double eval_capacity_factor = 2.0;
-  int64_t min_capacity = 0;
+  // What makes a dense model sparse: stage 3 only.
+  bool enable = true;                      // false: the dense model, trained by the same rule
+  std::vector<int64_t> num_experts = {4};  // of every MoE layer, or one number for each
   std::string mode = "sparse";
   std::vector<int64_t> layers;  // overrides `mode` when not empty
-  double aux_loss_coef = 0.01;
-  bool faithful_aux = false;  // the balance loss is a constant without gradient, as in the original recipe
   bool use_residual = false;
-  // Stage 3 trains what contains one of these, in canonical names or in the family's own.
+
+  // How the experts work: stage 3, where default_settings fills them in, and finetune, where one that is not
+  // given stays as the model has it.
+  std::optional<int64_t> top_k_experts;
+  std::optional<double> capacity_factor;
+  std::optional<double> eval_capacity_factor;
+  std::optional<int64_t> min_capacity;
+  std::optional<double> aux_loss_coef;
+  bool faithful_aux = false;  // the balance loss is a constant without gradient, as in the original recipe
+  double z_loss_coef = 0;
+  RouterSampling sampling = RouterSampling::Argmax;
+  std::filesystem::path router_noise;  // .npy [L, rows, E] that decides the second expert of every step
+  // What is trained: what contains one of these, in canonical names or in the family's own.
   std::vector<std::string> train_modules = {"gate_proj", "up_proj", "down_proj", "wg"};
 };
+
+// What becomes of a step whose loss or gradient is not finite: the run ends, the step is left out, or the
+// weights go back to the newest checkpoint and the run goes on with the next step.
+enum class OnNonFinite { Stop, Skip, Rollback };
+
+// Stages 1, 2 and 3 have their numbers.
+constexpr int kFinetune = 4;
+std::string stage_name(int stage);  // "1", "2", "3" or "finetune"
 
 struct TrainSettings {
   // Model
@@ -35,6 +53,9 @@ struct TrainSettings {
   std::filesystem::path model_name_or_path;
   std::filesystem::path vision_tower;
   std::filesystem::path pretrain_mm_mlp_adapter;  // the projector's weights, when not the model's own
+  bool freeze_mm_mlp_adapter = false;
+  std::filesystem::path init_tensors;    // folder of NAME.npy that replace parameters of the model
+  std::string projector = "mlp2x_gelu";  // of a model that gains sight
 
   // Data
   std::vector<std::filesystem::path> data_path;
@@ -43,8 +64,9 @@ struct TrainSettings {
   int64_t model_max_length = 2048;
   AspectRatio aspect_ratio = AspectRatio::Pad;
   bool group_by_modality_length = false;
-  int64_t skip_bad_samples = 0;  // this many are left out, one more stops the run
-  std::string feature_cache;     // folder of the pictures' features; "": in the cache, "none": nowhere
+  std::optional<bool> group_by_length;  // batches of similar length; not given: unless grouped by modality
+  int64_t skip_bad_samples = 0;         // this many are left out, one more stops the run
+  std::string feature_cache;            // folder of the pictures' features; "": in the cache, "none": nowhere
 
   // Optimisation
   double num_train_epochs = 1;
@@ -59,13 +81,16 @@ struct TrainSettings {
   double max_grad_norm = 0;  // 0: no clipping
   bool bf16 = false;         // matrix products in bfloat16; weights, gradients and optimiser stay float32
   uint64_t seed = 42;
-  MoeSettings moe;  // stage 3 only
+  MoeSettings moe;  // stage 3 and finetune only
 
   // Run: nothing below changes what is computed
   std::filesystem::path output_dir;
   int64_t save_steps = 500;
   int64_t save_total_limit = 2;
   int64_t logging_steps = 1;
+  std::filesystem::path dump_step;  // folder for the intermediate results of step 1
+  OnNonFinite on_nonfinite = OnNonFinite::Stop;
+  int threads = 0;  // 0: one a core
   bool overwrite_output_dir = false;
 };
 

@@ -20,10 +20,10 @@ TEST(Settings, EveryDifferingFieldIsListed) {
   TrainSettings before = default_settings(3);
   TrainSettings now = before;
   now.learning_rate = 1e-4;
-  now.moe.num_experts = 8;
+  now.moe.num_experts = {8};
   now.save_steps = 7;  // decides nothing
   EXPECT_EQ(settings_differences(settings_json(before), settings_json(now)),
-            (std::vector<std::string>{"learning_rate: 2e-05, now 0.0001", "num_experts: 4, now 8"}));
+            (std::vector<std::string>{"learning_rate: 2e-05, now 0.0001", "num_experts: [4], now [8]"}));
   // Survives the way through a file.
   EXPECT_TRUE(settings_differences(Json::parse(settings_json(before).dump()), settings_json(before)).empty());
 }

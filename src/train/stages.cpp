@@ -7,6 +7,7 @@
 #include "model/gguf_model.hpp"
 #include "model/model_folder.hpp"
 #include "model/weights.hpp"
+#include "train/initial_tensors.hpp"
 
 namespace moellava {
 
@@ -22,19 +23,30 @@ bool trains_all_but_tower(const std::string& name, const std::string&, const Moe
   return !is_tower_parameter(name);
 }
 
-// Routers and the coefficients of a residual MoE are new in stage 3, so they always learn.
+// The coefficients of a residual MoE belong to no module, so they always learn.
 bool trains_modules(const std::string& name, const std::string& family_name, const MoeSettings& moe) {
   if (is_tower_parameter(name)) return false;
   if (is_projector_parameter(name) || name.find(".coefficient.") != std::string::npos) return true;
+  // An expert is also known by the feed-forward it was copied from: "mlp.w1" trains Qwen's experts.
+  const std::string spellings[] = {name, family_name, dense_name_of_expert(family_name)};
   return std::any_of(moe.train_modules.begin(), moe.train_modules.end(), [&](const std::string& module) {
-    return name.find(module) != std::string::npos || family_name.find(module) != std::string::npos;
+    return std::any_of(std::begin(spellings), std::end(spellings), [&](const std::string& spelling) {
+      return spelling.find(module) != std::string::npos;
+    });
   });
 }
 
+// Routers are new in stage 3: they learn whether they are named or not, as in the original.
+bool trains_modules_and_routers(const std::string& name, const std::string& family_name,
+                                const MoeSettings& moe) {
+  return is_router_parameter(name) || trains_modules(name, family_name, moe);
+}
+
 constexpr Stage kStages[] = {
-    {1, "align the projector", "a language model and a vision tower", trains_projector},
-    {2, "tune the whole model", "the folder of stage 1", trains_all_but_tower},
-    {3, "mixture of experts", "the dense folder of stage 2", trains_modules},
+    {"align the projector", "a language model and a vision tower", trains_projector},
+    {"tune the whole model", "the folder of stage 1", trains_all_but_tower},
+    {"mixture of experts", "the dense folder of stage 2", trains_modules_and_routers},
+    {"go on with experts", "a finished mixture of experts", trains_modules},
 };
 
 int64_t decoder_layers(const fs::path& path) {
@@ -66,11 +78,6 @@ const Stage& stage_by_number(int number) {
 }
 
 MoeConfig moe_config(const MoeSettings& moe, int64_t decoder_layers) {
-  if (moe.top_k_experts > moe.num_experts) {
-    throw usage_error("--top_k_experts", "more than there are experts",
-                      {.found = std::to_string(moe.top_k_experts),
-                       .expected = "at most --num_experts " + std::to_string(moe.num_experts)});
-  }
   MoeConfig config;
   config.mode = moe.mode;
   config.layers = moe.layers.empty() ? moe_layers_of_mode(moe.mode, decoder_layers) : moe.layers;
@@ -81,28 +88,48 @@ MoeConfig moe_config(const MoeSettings& moe, int64_t decoder_layers) {
                       {.found = config.layers.empty() ? "none" : std::to_string(config.layers.back()),
                        .expected = "0 to " + std::to_string(decoder_layers - 1)});
   }
-  config.experts.assign(config.layers.size(), moe.num_experts);
-  config.top_k = moe.top_k_experts;
-  config.capacity_factor = moe.capacity_factor;
-  config.eval_capacity_factor = moe.eval_capacity_factor;
-  config.min_capacity = moe.min_capacity;
+  config.experts = moe.num_experts;
+  if (config.experts.size() == 1) config.experts.resize(config.layers.size(), config.experts[0]);
+  if (config.experts.size() != config.layers.size()) {
+    throw usage_error("--num_experts", "not one number for each MoE layer",
+                      {.found = std::to_string(config.experts.size()) + " numbers",
+                       .expected = "one, or " + std::to_string(config.layers.size())});
+  }
   config.use_residual = moe.use_residual;
-  config.aux_loss_coef = moe.aux_loss_coef;
-  config.train_modules = moe.train_modules;
+  apply_expert_work(moe, config);
   return config;
+}
+
+void apply_expert_work(const MoeSettings& moe, MoeConfig& config) {
+  config.top_k = moe.top_k_experts.value_or(config.top_k);
+  config.capacity_factor = moe.capacity_factor.value_or(config.capacity_factor);
+  config.eval_capacity_factor = moe.eval_capacity_factor.value_or(config.eval_capacity_factor);
+  config.min_capacity = moe.min_capacity.value_or(config.min_capacity);
+  config.aux_loss_coef = moe.aux_loss_coef.value_or(config.aux_loss_coef);
+  config.train_modules = moe.train_modules;
+  const int64_t fewest = *std::min_element(config.experts.begin(), config.experts.end());
+  if (config.top_k > fewest) {
+    throw usage_error("--top_k_experts", "more than there are experts",
+                      {.found = std::to_string(config.top_k),
+                       .expected = "at most " + std::to_string(fewest) + ", the experts of a layer"});
+  }
 }
 
 LoadedModel load_for_stage(const TrainSettings& settings) {
   LoadOptions options;
   options.vision_tower = settings.vision_tower;
   options.mm_projector = settings.pretrain_mm_mlp_adapter;
+  options.projector = settings.projector;
   options.seed = settings.seed;
   // "plain" is how captions are written in stage 1, not how the model is talked to.
   if (settings.version != "plain") options.conversation = settings.version;
   const bool sparse = settings.stage == 3 && settings.moe.enable;
   if (sparse) options.upcycle = moe_config(settings.moe, decoder_layers(settings.model_name_or_path));
+  if (settings.stage == kFinetune)
+    options.adjust_moe = [&](MoeConfig& config) { apply_expert_work(settings.moe, config); };
   LoadedModel loaded = load_model(settings.model_name_or_path, options);
   if (sparse) require_equal_experts(*loaded.model);
+  if (!settings.init_tensors.empty()) set_initial_tensors(*loaded.model, settings.init_tensors);
   return loaded;
 }
 
@@ -111,14 +138,15 @@ std::vector<NamedParameter> select_trainable(MoeLlava& model, const TrainSetting
   const Family& family = family_by_name(model.config().family);
   std::vector<NamedParameter> trainable;
   model.visit([&](const std::string& name, at::Tensor& tensor) {
-    const bool trained = stage.trains(name, family.file_name(name), settings.moe);
+    const bool frozen = settings.freeze_mm_mlp_adapter && is_projector_parameter(name);
+    const bool trained = !frozen && stage.trains(name, family.file_name(name), settings.moe);
     tensor.set_requires_grad(trained);
     const bool own_rate = is_projector_parameter(name) && settings.mm_projector_lr > 0;
     if (trained)
       trainable.push_back({name, tensor, own_rate ? settings.mm_projector_lr / settings.learning_rate : 1});
   });
   if (trainable.empty()) {
-    throw usage_error("--stage " + std::to_string(settings.stage), "nothing to train",
+    throw usage_error("--stage " + stage_name(settings.stage), "nothing to train",
                       {.hint = settings.stage == 1 ? "give --vision_tower" : "see --train_modules"});
   }
   return trainable;

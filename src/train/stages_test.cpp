@@ -95,8 +95,22 @@ TEST(Stages, OnlyTheTrainedRequireGradients) {
   });
 }
 
+TEST(Stages, RoutersAreNewInStage3AndLearnNamedOrNot) {
+  const auto model = testing::tiny_model(/*sparse=*/true);
+  TrainSettings settings = default_settings(3);
+  settings.moe.train_modules = {"up_proj"};
+  const std::string router = "model.layers.0.mlp.deepspeed_moe.gate.wg.weight";
+  EXPECT_EQ(names_of(select_trainable(*model, settings)).count(router), 1u);
+  settings.stage = kFinetune;
+  EXPECT_EQ(names_of(select_trainable(*model, settings)).count(router), 0u);
+  settings.moe.train_modules = {"wg"};
+  settings.freeze_mm_mlp_adapter = true;
+  EXPECT_EQ(names_of(select_trainable(*model, settings)),
+            (std::set<std::string>{router, "model.layers.2.mlp.deepspeed_moe.gate.wg.weight"}));
+}
+
 TEST(Stages, MoeFlagsAreCheckedAgainstTheModel) {
-  MoeSettings moe;
+  MoeSettings moe = default_settings(3).moe;
   EXPECT_EQ(moe_config(moe, 5).layers, (std::vector<int64_t>{0, 2, 4}));
   moe.layers = {3, 1, 3};
   EXPECT_EQ(moe_config(moe, 4).layers, (std::vector<int64_t>{1, 3}));
@@ -111,8 +125,14 @@ TEST(Stages, MoeFlagsAreCheckedAgainstTheModel) {
     return "no error";
   };
   EXPECT_THAT(message(moe, 3), HasSubstr("--moe_layers_idx: no such layer: found 3, expected 0 to 2"));
-  moe.top_k_experts = 5;
-  EXPECT_THAT(message(moe, 4), HasSubstr("--top_k_experts: more than there are experts: found 5"));
+  moe.num_experts = {2, 8};
+  EXPECT_EQ(moe_config(moe, 4).experts, (std::vector<int64_t>{2, 8}));
+  moe.num_experts = {2, 8, 4};
+  EXPECT_THAT(message(moe, 4),
+              HasSubstr("--num_experts: not one number for each MoE layer: found 3 numbers"));
+  moe.num_experts = {2, 8};
+  moe.top_k_experts = 3;
+  EXPECT_THAT(message(moe, 4), HasSubstr("--top_k_experts: more than there are experts: found 3"));
 }
 
 }  // namespace

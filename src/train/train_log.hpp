@@ -10,7 +10,8 @@
 namespace moellava {
 
 // One entry of log_history, with HF's field names where it has them. expert_load [L][E]: share of a layer's
-// choices; dropped [L]: share of them lost to full experts.
+// choices; dropped [L]: share of them lost to full experts. That of a bad step has no loss, but `skipped`,
+// `reason`, `tensor` and `samples`.
 Json log_entry(const StepReport& report, int64_t steps_per_epoch);
 
 class ProgressNote {

@@ -28,19 +28,21 @@ struct Bench {
   std::unique_ptr<Trainer> trainer;
 
   Bench(int stage, double peak, size_t samples = 12, int64_t micro_batch = 4, int64_t accumulation = 1)
+      : Bench(stage,
+              TrainerOptions{.schedule = {.kind = ScheduleKind::Constant, .peak = peak, .total_steps = 100},
+                             .aux_loss_coef = 0.01},
+              samples, micro_batch, accumulation) {}
+
+  Bench(int stage, const TrainerOptions& options, size_t samples = 12, int64_t micro_batch = 4,
+        int64_t accumulation = 1)
       : model(testing::tiny_model(/*sparse=*/stage == 3)),
         dataset(testing::tiny_dataset(samples)),
         features(testing::tiny_features(dataset)) {
     std::vector<int64_t> lengths;
     for (const Sample& sample : dataset.samples) lengths.push_back(sample_length(sample, 4));
-    trainer = std::make_unique<Trainer>(
-        *model, dataset, features, BatchPlan(42, lengths, micro_batch, accumulation),
-        select_trainable(*model, default_settings(stage)),
-        TrainerOptions{.schedule = {.kind = ScheduleKind::Constant, .peak = peak, .total_steps = 100},
-                       .adamw = {},
-                       .max_grad_norm = 0,
-                       .aux_loss_coef = 0.01,
-                       .balance_gradient = true});
+    trainer = std::make_unique<Trainer>(*model, dataset, features,
+                                        BatchPlan(42, lengths, micro_batch, accumulation),
+                                        select_trainable(*model, default_settings(stage)), options);
   }
 
   std::vector<std::pair<std::string, at::Tensor>> snapshot() const {
@@ -201,34 +203,120 @@ TEST(Trainer, AResumedRunEndsWithTheSameBits) {
 
     Bench first(stage, 1e-2);
     for (int step = 0; step < 4; ++step) first.trainer->step();
-    save_checkpoint(folder, {.step = 4, .settings = {{"stage", stage}}, .data_hash = "h"},
+    save_checkpoint(folder, {.step = 4, .updates = 4, .settings = {{"stage", stage}}, .data_hash = "h"},
                     first.trainer->optimiser(), 2);
     Bench second(stage, 1e-2);
     restore_checkpoint(*newest_checkpoint(folder), second.trainer->optimiser());
-    EXPECT_EQ(second.trainer->steps_done(), 4);
+    EXPECT_EQ(second.trainer->optimiser().updates(), 4);
+    second.trainer->set_steps_done(4);
     for (int step = 4; step < 7; ++step) second.trainer->step();
     expect_equal_bits(whole, second);
     fs::remove_all(folder / "checkpoint-4");
   }
 }
 
-TEST(Trainer, ALossThatIsNotFiniteNamesStepAndSamplesAndChangesNothing) {
+void expect_unchanged(const Bench& bench, const std::vector<std::pair<std::string, at::Tensor>>& before) {
+  const auto after = bench.snapshot();
+  for (size_t i = 0; i < before.size(); ++i)
+    EXPECT_TRUE(before[i].second.equal(after[i].second)) << after[i].first;
+}
+
+TEST(Trainer, ALossThatIsNotFiniteNamesTensorAndSamplesAndChangesNothing) {
   Bench bench(2, 1e-2, 3, 3);
   bench.trainer->step();
   at::Tensor norm = bench.model->decoder().layers()[1].input_layernorm.weight;
+  const float good = norm[0].item<float>();
   norm.detach()[0] = INFINITY;
   const auto before = bench.snapshot();
+  const StepReport report = bench.trainer->step();
+  ASSERT_TRUE(report.bad.has_value());
+  EXPECT_EQ(report.step, 2);
+  EXPECT_EQ(report.bad->what, "the loss is not finite");
+  EXPECT_EQ(report.bad->tensor, "model.layers.1.input_layernorm.weight");
+  EXPECT_EQ(report.bad->samples, (std::vector<std::string>{"s0", "s1", "s2"}));
+  expect_unchanged(bench, before);
+  // The step is over, but the optimiser has seen one less.
+  EXPECT_EQ(bench.trainer->steps_done(), 2);
+  EXPECT_EQ(bench.trainer->optimiser().updates(), 1);
+  norm.detach()[0] = good;
+  EXPECT_FALSE(bench.trainer->step().bad.has_value());
+  EXPECT_EQ(bench.trainer->optimiser().updates(), 2);
+}
+
+TEST(Trainer, TheFirstTensorThatIsNotFiniteIsFound) {
+  {  // A picture.
+    Bench bench(2, 1e-2, 3, 3);
+    bench.features.features[0][0][0] = NAN;
+    EXPECT_EQ(bench.trainer->step().bad.value().tensor, "output of the vision tower");
+  }
+  {  // Numbers that overflow on the way.
+    Bench bench(2, 1e-2, 3, 3);
+    bench.model->decoder().layers()[2].mlp.down_proj.weight.detach().mul_(1e38);
+    bench.model->decoder().layers()[2].mlp.up_proj.weight.detach().mul_(1e38);
+    EXPECT_EQ(bench.trainer->step().bad.value().tensor, "output of model.layers.2");
+  }
+}
+
+TEST(Trainer, ABatchWithoutATargetIsNoStep) {
+  Bench bench(2, 1e-2, 4, 1, 2);
+  std::vector<int32_t>& labels = bench.dataset.samples[2].tokens.labels;
+  labels.assign(labels.size(), kIgnoreLabel);
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    int bad = 0;
+    for (int step = 0; step < 2; ++step) {
+      const auto before = bench.snapshot();
+      const StepReport report = bench.trainer->step();
+      if (!report.bad) continue;
+      ++bad;
+      EXPECT_EQ(report.bad->what, "no token to train on");
+      EXPECT_EQ(report.bad->tensor, "labels");
+      EXPECT_EQ(report.bad->samples, std::vector<std::string>{"s2"});
+      expect_unchanged(bench, before);
+    }
+    EXPECT_EQ(bad, 1) << epoch;
+  }
+  EXPECT_EQ(bench.trainer->optimiser().updates(), 3);
+  EXPECT_EQ(bench.trainer->steps_done(), 6);
+}
+
+TEST(Trainer, TheZLossIsAddedAndReachesTheRouter) {
+  TrainerOptions options{.schedule = {.kind = ScheduleKind::Constant, .peak = 0, .total_steps = 100}};
+  Bench plain(3, options);
+  options.z_loss_coef = 0.5;
+  Bench with(3, options);
+  const StepReport without_z = plain.trainer->step(), with_z = with.trainer->step();
+  EXPECT_GT(with_z.z_loss, 0);
+  EXPECT_NEAR(with_z.loss, without_z.loss + 0.5 * with_z.z_loss, 1e-5);
+  const auto router = [](Bench& bench) {
+    return bench.model->decoder().layers()[0].moe->router.weight.grad();
+  };
+  EXPECT_FALSE(router(plain).allclose(router(with)));
+}
+
+TEST(Trainer, DrawnSecondExpertsDependOnSeedStepAndSampleOnly) {
+  const auto choices = [](std::optional<uint64_t> seed, int64_t micro_batch, int64_t accumulation) {
+    Bench bench(
+        3, {.schedule = {.kind = ScheduleKind::Constant, .peak = 0, .total_steps = 100}, .gumbel_seed = seed},
+        4, micro_batch, accumulation);
+    std::vector<std::vector<std::vector<int64_t>>> steps;
+    for (int step = 0; step < 2; ++step) steps.push_back(bench.trainer->step().expert_choices);
+    return steps;
+  };
+  const auto drawn = choices(1, 4, 1);
+  EXPECT_EQ(drawn, choices(1, 4, 1));
+  EXPECT_NE(drawn, choices(2, 4, 1));
+  EXPECT_NE(drawn, choices(std::nullopt, 4, 1));
+  EXPECT_NE(drawn[0], drawn[1]);  // the same samples, one step later
+}
+
+TEST(Trainer, RecordedNoiseMustFitTheBatch) {
+  Bench bench(3, {.router_noise = at::zeros({2, 5, 4})});
   try {
     bench.trainer->step();
     FAIL() << "no error";
   } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::BadData);
-    EXPECT_THAT(error.what(),
-                AllOf(HasSubstr("step 2: the loss is not finite"), HasSubstr("samples s0, s1, s2")));
+    EXPECT_THAT(error.what(), HasSubstr("--router_noise: wrong shape for step 1: found [2, 5, 4]"));
   }
-  EXPECT_EQ(bench.trainer->steps_done(), 1);
-  const auto after = bench.snapshot();
-  for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(before[i].second.equal(after[i].second));
 }
 
 }  // namespace

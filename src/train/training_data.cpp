@@ -33,13 +33,13 @@ std::filesystem::path feature_folder(const TrainSettings& settings) {
 BatchPlan make_plan(const TrainSettings& settings, const IndexedDataset& dataset, const ModelConfig& config) {
   if (dataset.size() == 0) throw bad_data("--data_path", "no sample is left to train on");
   std::vector<int64_t> lengths;
-  std::vector<bool> has_pictures;
+  BatchGrouping grouping{.by_length = settings.group_by_length.value_or(!settings.group_by_modality_length)};
   for (size_t i = 0; i < dataset.size(); ++i) {
     lengths.push_back(dataset.length(i, image_tokens(config)));
-    if (settings.group_by_modality_length) has_pictures.push_back(!dataset.pictures(i).empty());
+    if (settings.group_by_modality_length) grouping.has_pictures.push_back(!dataset.pictures(i).empty());
   }
   return {settings.seed, std::move(lengths), settings.per_device_train_batch_size,
-          settings.gradient_accumulation_steps, std::move(has_pictures)};
+          settings.gradient_accumulation_steps, std::move(grouping)};
 }
 
 // The pictures that the steps will show: a short run need not look at all of them.

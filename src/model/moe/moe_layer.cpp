@@ -61,7 +61,8 @@ MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at:
     hidden = hidden * share.narrow(1, 0, 1) + residual(x) * share.narrow(1, 1, 1);
   }
   const at::Tensor balance = run.balance_gradient ? routing.balance_loss : routing.balance_loss.detach();
-  return {hidden, balance, std::move(routing)};
+  const at::Tensor z_loss = run.training ? router_z_loss(routing.logits) : at::Tensor();
+  return {hidden, balance, z_loss, std::move(routing)};
 }
 
 void MoeLayer::visit(const std::string& prefix, const ParameterVisitor& visitor) {

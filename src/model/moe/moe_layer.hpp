@@ -36,8 +36,8 @@ struct MoeRun {
   std::optional<double> capacity_factor = {};  // overrides both
   bool balance_gradient = true;       // false: the balance loss is a constant, as the original recipe has it
   std::optional<int64_t> top_k = {};  // choices a token, instead of the model's own
-  // The second choice is the true second one unless noise decides it: recorded noise [L, T, E], or else
-  // Gumbel noise of this seed, as the original draws it anew at every run.
+  // The second choice is the true second one unless noise decides it: recorded noise [L, T, E], E as of the
+  // layer with most experts, or else Gumbel noise of this seed, as the original draws it anew at every run.
   at::Tensor router_noise = {};
   std::optional<uint64_t> gumbel_seed = {};
   std::vector<ExpertEdits> edits = {};  // [L], or empty: none
@@ -46,6 +46,7 @@ struct MoeRun {
 struct MoeOutput {
   at::Tensor hidden;        // [T, H]
   at::Tensor balance_loss;  // []
+  at::Tensor z_loss;        // []: router_z_loss; in training only
   Routing routing;
 };
 

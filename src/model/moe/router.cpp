@@ -90,6 +90,10 @@ Routing route(const at::Tensor& logits, const RouterOptions& options, const at::
   return routing;
 }
 
+at::Tensor router_z_loss(const at::Tensor& logits) {
+  return logits.logsumexp(1).square().mean();
+}
+
 Routing route_samples(const at::Tensor& logits, std::span<const SampleRows> samples,
                       const RouterOptions& options, const at::Tensor& noise) {
   const int64_t experts = logits.size(1);

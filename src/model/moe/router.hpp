@@ -35,6 +35,10 @@ int64_t expert_capacity(int64_t tokens, int64_t experts, const RouterOptions& op
 Routing route(const at::Tensor& logits, const RouterOptions& options, const at::Tensor& noise = {},
               const at::Tensor& priority = {});
 
+// mean over tokens of (log sum exp of the logits [T, E])^2, []: keeps logits small, so that their softmax
+// does not saturate (ST-MoE, arXiv 2202.08906, equation 5).
+at::Tensor router_z_loss(const at::Tensor& logits);
+
 // The rows [begin, begin + count) that are one sample's.
 struct SampleRows {
   int64_t begin = 0;

@@ -14,6 +14,18 @@ using testing::load_golden;
 using testing::random_tensor;
 
 // DeepSpeed 0.9.5's own results on random logits.
+TEST(Router, TheZLossIsTheMeanSquareOfTheLogarithmOfTheSum) {
+  const at::Tensor logits = random_tensor({9, 4}, 61, at::kDouble) * 3;
+  double expected = 0;
+  for (int64_t t = 0; t < 9; ++t) {
+    double sum = 0;
+    for (int64_t e = 0; e < 4; ++e) sum += std::exp(logits[t][e].item<double>());
+    expected += std::log(sum) * std::log(sum) / 9;
+  }
+  EXPECT_NEAR(router_z_loss(logits).item<double>(), expected, 1e-12);
+  expect_gradient_matches([&] { return router_z_loss(logits); }, {logits});
+}
+
 TEST(Router, EqualsDeepSpeedOnAllGoldenCases) {
   const Json cases = read_json(golden("gating/cases.json"));
   ASSERT_GT(cases.size(), 40u);
