@@ -1,5 +1,7 @@
 #include "text/table_tokenizer.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "text/byte_ranges.hpp"
 
@@ -35,7 +37,8 @@ Encoding TableTokenizer::encode(std::span<const TextPiece> pieces) const {
   Encoding encoding;
   auto emit = [&](int32_t id, size_t begin, size_t end) {
     encoding.ids.push_back(id);
-    encoding.target.push_back(target.touch(begin, end));
+    // A space that SentencePiece writes before the first word stands for no byte: it goes with that word.
+    encoding.target.push_back(target.touch(begin, std::max(end, begin + 1)));
   };
   added_.cut(text, trusted, [&](const AddedTokenFinder::Piece& piece) {
     if (piece.token != nullptr)
