@@ -119,7 +119,7 @@ report() {
 }
 
 routing() {
-  "$program" routing --model "$out/stage3" --questions "$data/test.jsonl" --image-folder "$data/test_images" \
+  "$program" routing --model "$out/stage3" --data "$data/test.jsonl" --image-folder "$data/test_images" \
     --limit 100 --out "$out/report"
 }
 
@@ -146,5 +146,5 @@ step "Expert load" routing
 step "Questions about a picture it never saw" chat
 show_times
 echo
-echo "Scores: $out/report/table.md   Expert load: $out/report/load.svg"
+echo "Scores: $out/report/table.md   Where the experts work: $out/report/routing.html"
 echo "Ask about your own picture:  $program chat --model $out/stage3 --image FILE"

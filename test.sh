@@ -38,7 +38,7 @@ configure_and_build() {  # configure_and_build PRESET [TARGET...]
 }
 
 # The parsers and everything else that touches bytes from outside; libtorch itself is not built with sanitizers.
-SANITIZED_FOLDERS=(base kernels files text image routing)
+SANITIZED_FOLDERS=(base kernels files text image)
 sanitized_targets() {
   local folder
   for folder in "${SANITIZED_FOLDERS[@]}"; do

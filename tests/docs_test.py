@@ -16,7 +16,7 @@ from train_tiny_folder import write_data, write_language_model, write_tower
 PROGRAM = None
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Training first: what it leaves is what the other pages work on.
-PAGES = [*(f"docs/{name}.md" for name in ("training", "checkpoints", "evaluation", "formats", "architecture")),
+PAGES = [*(f"docs/{name}.md" for name in ("training", "checkpoints", "evaluation", "routing", "formats", "architecture")),
          "README.md"]
 # Real weights are not at hand in a test: the commands get tiny ones in their place.
 STANDS_FOR = {"smollm2.gguf": "language-model", "efficientnet-lite0.pth": "tower"}

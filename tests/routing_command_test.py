@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 from trace_file import read_trace
 from train_tiny_folder import train_arguments, write_all
@@ -54,7 +55,7 @@ class RoutingCommand(unittest.TestCase):
         key = (arguments, tuple(data))
         if key not in self.runs:
             out = self.folder / name
-            self.ask("routing", "--out", out, *arguments, data=data)
+            self.ask("routing", "--out", out, "--pictures", "1", *arguments, data=data)
             self.runs[key] = out
         return self.runs[key]
 
@@ -113,9 +114,24 @@ class RoutingCommand(unittest.TestCase):
         whole = self.routing("whole")
         parts = [self.routing(name, data=[name]) / "trace.safetensors" for name in ("presence", "count")]
         out = self.folder / "joined"
-        self.run_program("routing", "--from-trace", parts[0], "--from-trace", parts[1], "--out", out)
+        self.run_program("routing", "--from-trace", parts[0], "--from-trace", parts[1], "--pictures", "3",
+                         "--image-folder", self.folder / "images", "--out", out)
         for name in ("load.csv", "groups.csv", "pathways.csv", "routing.json"):
             self.assertEqual((out / name).read_text(), (whole / name).read_text(), name)
+
+    def test_pictures(self):
+        out = self.routing("whole")
+        self.assertEqual(sorted(path.name for path in out.iterdir()), sorted(
+            [f"{name}.{kind}" for name in ("load", "modalities", "depth", "pathways", "paths", "co_activation",
+                                           "positions", "benchmarks", "categories") for kind in ("svg", "png")] +
+            ["load.csv", "groups.csv", "co_activation.csv", "pathways.csv", "routing.json", "routing.html",
+             "trace.safetensors", "questions"]))
+        self.assertEqual(sorted(path.name for path in (out / "questions").iterdir()), ["1.png", "1.svg"])
+        sheet = xml.etree.ElementTree.parse(out / "questions/1.svg").getroot()
+        self.assertEqual(len(list(sheet.iter("{http://www.w3.org/2000/svg}image"))), 1)  # a picture in its one layer
+        self.assertEqual(len(list(sheet.iter("{http://www.w3.org/2000/svg}polygon"))), PATCHES)
+        for path in out.rglob("*.png"):
+            self.assertEqual(path.read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
 
     def test_eval_and_chat_write_traces(self):
         answers, trace = self.folder / "answers.jsonl", self.folder / "eval.safetensors"
@@ -201,6 +217,9 @@ class RoutingCommand(unittest.TestCase):
         self.assertIn("2 pictures are missing", refused.stderr)
         self.assertIn("no.png (", refused.stderr)
         self.assertIn("nope.png (", refused.stderr)
+        refused = self.run_program("routing", "--from-trace", self.routing("whole") / "trace.safetensors",
+                                   "--image-folder", self.folder, "--out", self.folder / "none", code=3)
+        self.assertIn("--image-folder: 2 pictures are missing: found no 0.png, 1.png", refused.stderr)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ PACKAGES=(
   python3 python3-venv python3-pip
   nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev libgtest-dev libgmock-dev
   libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libexif-dev libcairo2-dev libhwy-dev libopenmpi-dev openmpi-bin
+  chromium-headless-shell  # opens the pages that are made, in tests
 )
 LIBTORCH_WHEELS=(
   "torch==2.11.0 --hash=sha256:7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a"

@@ -66,7 +66,7 @@ class Chat {
   void ask(const std::string& text) {
     if (recorder_) {
       const std::string number = std::to_string(recorder_->trace().samples.size() + 1);
-      recorder_->begin({.id = number, .source = "chat", .category = "", .images = pictures_});
+      recorder_->begin({.id = number, .source = "chat", .category = "", .text = text, .images = pictures_});
     }
     const GenerateResult answer =
         session_.ask(text, [](std::string_view part) { std::cout << part << std::flush; });

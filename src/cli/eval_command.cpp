@@ -129,7 +129,9 @@ std::vector<Answer> ask(const EvalFlags& flags, const Task& task, const TaskInpu
     const std::string source =
         flags.task == "short_answer" ? fs::path(input.questions).stem().string() : flags.task;
     run.on_question = [&, source](const Question& question) {
-      recorder->begin(traced_sample(question, source));
+      TracedSample sample = traced_sample(question, source);
+      sample.cropped = task.center_crop;
+      recorder->begin(std::move(sample));
     };
     run.on_routing = [&](auto ids, auto routing) { recorder->add(ids, routing); };
   }

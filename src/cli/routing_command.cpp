@@ -9,9 +9,11 @@
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/model_options.hpp"
+#include "cli/routing_views.hpp"
 #include "cli/trace_recorder.hpp"
 #include "eval/prepare.hpp"
-#include "routing/plot.hpp"
+#include "routing/page.hpp"
+#include "routing/sample_sheet.hpp"
 #include "routing/tables.hpp"
 #include "routing/trace_file.hpp"
 
@@ -28,6 +30,7 @@ struct RoutingFlags {
   std::vector<std::string> traces;
   int64_t limit = 0;
   int64_t max_new_tokens = 12;
+  int64_t shown = 12;
   std::string out;
 };
 
@@ -110,6 +113,21 @@ void write_tables(const fs::path& out, const RoutingStatistics& statistics) {
                     json.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n");
 }
 
+void write_both(const fs::path& stem, const Picture& picture) {
+  write_picture(fs::path(stem).concat(".svg"), picture);
+  write_picture(fs::path(stem).concat(".png"), picture);
+}
+
+void write_pictures(const fs::path& out, const RoutingTrace& trace, const RoutingStatistics& statistics,
+                    const std::vector<SampleView>& views) {
+  const std::vector<Figure> figures = routing_figures(statistics);
+  for (const Figure& figure : figures) write_both(out / figure.name, figure_picture(figure));
+  if (!views.empty()) make_folder(out / "questions");
+  for (size_t i = 0; i < views.size(); ++i)
+    write_both(out / "questions" / std::to_string(i + 1), sample_sheet(trace, views[i]));
+  write_file_atomic(out / "routing.html", routing_page(trace, statistics, figures, views));
+}
+
 void show_routing(const RoutingFlags& flags) {
   const bool from_traces = !flags.traces.empty();
   if (!from_traces && flags.model.model.empty())
@@ -127,8 +145,10 @@ void show_routing(const RoutingFlags& flags) {
     write_trace(out / "trace.safetensors", trace);
   }
   const RoutingStatistics statistics = routing_statistics(trace);
+  const std::vector<SampleView> views =
+      load_views(trace, static_cast<size_t>(flags.shown), flags.image_folders);
   write_tables(out, statistics);
-  write_file_atomic(out / "load.svg", load_plot(statistics));
+  write_pictures(out, trace, statistics, views);
   std::fputs(routing_bars(statistics).c_str(), stdout);
 }
 
@@ -168,7 +188,12 @@ void add_routing_command(CLI::App& app) {
       ->excludes("--model")
       ->excludes("--data")
       ->excludes(limit);
-  command->add_option("--out", flags->out, "folder for tables, pictures and the trace")
+  command->add_option("--pictures", flags->shown, "questions that are shown word by word and patch by patch")
+      ->check(number_from<int64_t>(0, 10000))
+      ->type_name("N")
+      ->group("Output")
+      ->capture_default_str();
+  command->add_option("--out", flags->out, "folder for routing.html, tables, pictures and the trace")
       ->required()
       ->type_name("DIR")
       ->group("Output");

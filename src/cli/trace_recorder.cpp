@@ -27,6 +27,7 @@ TracedSample traced_sample(const Question& question, const std::string& source) 
   TracedSample sample{.id = question.id.is_string() ? question.id.get<std::string>() : question.id.dump(),
                       .source = source,
                       .category = question.category,
+                      .text = question.text,
                       .images = {}};
   if (!question.image.empty()) sample.images.push_back(question.image);
   return sample;

@@ -30,7 +30,7 @@ TEST_F(TraceRecorderTest, RecordsWhatTheRoutersSaid) {
   run.capacity_factor = 0.5;  // some are dropped
   const ForwardResult pass = forward_prompt(model_, ids, features, run);
   TraceRecorder recorder = this->recorder();
-  recorder.begin({.id = "q", .source = "s", .category = "", .images = {"a.png", "b.png"}});
+  recorder.begin({.id = "q", .source = "s", .category = "", .text = "", .images = {"a.png", "b.png"}});
   recorder.add(ids, pass.routing);
   const std::vector<int32_t> answer = {7};
   const ForwardResult behind = forward_prompt(model_, answer, {});

@@ -2,7 +2,9 @@
 // downwards, later shapes cover earlier ones.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -64,7 +66,16 @@ struct Text {
   bool bold = false;
 };
 
-using Shape = std::variant<Rectangle, Path, Text>;
+// A photograph, stretched to its box.
+struct Photo {
+  Box box;
+  int width = 0;
+  int height = 0;
+  std::shared_ptr<const std::vector<uint8_t>> rgb = {};  // [height, width, 3]
+  std::string href = {};                                 // the same as a data: address, for SVG
+};
+
+using Shape = std::variant<Rectangle, Path, Text, Photo>;
 
 struct Picture {
   double width = 0;

@@ -134,5 +134,24 @@ TEST(Colour, FirstFourAreTheOriginalsAndAllDiffer) {
   for (const char* none : {"", "red", "#12345", "#12345g", "#1234567"}) EXPECT_THROW(rgb_of(none), Error);
 }
 
+TEST(Picture, PhotosFillTheirBox) {
+  Picture picture{.width = 60, .height = 40, .title = "photo", .shapes = {}};
+  const std::vector<uint8_t> pixels = {200, 10, 20, 30, 40, 250};  // one row: red, blue
+  picture.add(Photo{.box = {10, 10, 40, 20},
+                    .width = 2,
+                    .height = 1,
+                    .rgb = std::make_shared<const std::vector<uint8_t>>(pixels),
+                    .href = "data:image/webp;base64,AA=="});
+  const Decoded png(png_of(picture, 1));
+  EXPECT_EQ(png.at(11, 11), (Rgb{200, 10, 20}));
+  EXPECT_EQ(png.at(48, 28), (Rgb{30, 40, 250}));
+  EXPECT_EQ(png.at(9, 20), (Rgb{255, 255, 255}));
+  EXPECT_EQ(png.at(51, 20), (Rgb{255, 255, 255}));
+  const std::string svg = svg_of(picture);
+  EXPECT_EQ(fault_in(svg), "");
+  EXPECT_THAT(svg, HasSubstr("<image x=\"10.00\" y=\"10.00\" width=\"40.00\" height=\"20.00\" "
+                             "preserveAspectRatio=\"none\" href=\"data:image/webp;base64,AA==\"/>"));
+}
+
 }  // namespace
 }  // namespace moellava

@@ -2,6 +2,7 @@
 #include <cairo.h>
 
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <numbers>
 
@@ -58,6 +59,30 @@ class Painter {
     cairo_move_to(cairo_, shape.at.x - left, shape.at.y);
     cairo_show_text(cairo_, text.c_str());
     cairo_new_path(cairo_);
+  }
+
+  void operator()(const Photo& shape) {
+    const Surface surface(cairo_image_surface_create(CAIRO_FORMAT_RGB24, shape.width, shape.height),
+                          &cairo_surface_destroy);
+    require_success(cairo_surface_status(surface.get()));
+    for (int y = 0; y < shape.height; ++y) {
+      unsigned char* row =
+          cairo_image_surface_get_data(surface.get()) + y * cairo_image_surface_get_stride(surface.get());
+      const uint8_t* rgb = shape.rgb->data() + size_t{3} * static_cast<size_t>(y * shape.width);
+      for (int x = 0; x < shape.width; ++x) {
+        const uint32_t value = uint32_t{rgb[3 * x]} << 16 | uint32_t{rgb[3 * x + 1]} << 8 | rgb[3 * x + 2];
+        std::memcpy(row + 4 * x, &value, sizeof value);
+      }
+    }
+    cairo_surface_mark_dirty(surface.get());
+    cairo_save(cairo_);
+    cairo_translate(cairo_, shape.box.left, shape.box.top);
+    cairo_scale(cairo_, shape.box.width / shape.width, shape.box.height / shape.height);
+    cairo_set_source_surface(cairo_, surface.get(), 0, 0);
+    cairo_pattern_set_extend(cairo_get_source(cairo_), CAIRO_EXTEND_PAD);  // no pale edge
+    cairo_rectangle(cairo_, 0, 0, shape.width, shape.height);
+    cairo_fill(cairo_);
+    cairo_restore(cairo_);
   }
 
  private:

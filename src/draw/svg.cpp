@@ -68,6 +68,14 @@ std::string element(const Text& shape) {
   return xml + attribute("fill", shape.colour) + ">" + escaped(shape.text) + "</text>\n";
 }
 
+std::string element(const Photo& shape) {
+  const Box& box = shape.box;
+  return string_printf(
+             "<image x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" preserveAspectRatio=\"none\"",
+             box.left, box.top, box.width, box.height) +
+         attribute("href", shape.href) + "/>\n";
+}
+
 }  // namespace
 
 std::string svg_of(const Picture& picture) {

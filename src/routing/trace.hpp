@@ -28,8 +28,10 @@ struct TracedSample {
   std::string id;
   std::string source;               // the benchmark or the question file
   std::string category;             // of the question, "" for none
+  std::string text;                 // what the user said last
   std::vector<std::string> images;  // picture files in order of appearance, as the question names them
-  uint64_t tokens = 0;              // of the T, those of one sample in a row
+  bool cropped = false;  // its pictures lost what is outside their centre, whatever the model's way
+  uint64_t tokens = 0;   // of the T, those of one sample in a row
 };
 
 // One token beside its choices.

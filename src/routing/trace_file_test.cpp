@@ -17,6 +17,8 @@ using testing::random_trace;
 RoutingTrace two_layers() {
   RoutingTrace trace = random_trace(2, 3, 2, 2);
   trace.model.preprocess = PreprocessConfig{.aspect_ratio = AspectRatio::Square, .size = 224};
+  trace.samples[1].text = "What\nis it?";
+  trace.samples[1].cropped = true;
   trace.token_text[3] = std::string("\xff\0\"", 3);  // a piece of a character, a zero byte
   return trace;
 }
@@ -33,8 +35,8 @@ void expect_equal(const RoutingTrace& found, const RoutingTrace& expected) {
   ASSERT_EQ(found.samples.size(), expected.samples.size());
   for (size_t s = 0; s < found.samples.size(); ++s) {
     const TracedSample &a = found.samples[s], &b = expected.samples[s];
-    EXPECT_EQ(std::tie(a.id, a.source, a.category, a.images, a.tokens),
-              std::tie(b.id, b.source, b.category, b.images, b.tokens));
+    EXPECT_EQ(std::tie(a.id, a.source, a.category, a.text, a.images, a.cropped, a.tokens),
+              std::tie(b.id, b.source, b.category, b.text, b.images, b.cropped, b.tokens));
   }
   ASSERT_EQ(found.tokens.size(), expected.tokens.size());
   for (size_t t = 0; t < found.tokens.size(); ++t) {

@@ -80,6 +80,8 @@ std::vector<TracedSample> parse_samples(const TensorFile& file) {
     sample.id = object.string("id");
     sample.source = object.string("source");
     sample.category = object.string("category");
+    sample.text = object.string_or("text", "");
+    sample.cropped = object.boolean_or("cropped", false);
     const Json& images = object.at("images");
     for (const Json& image : images.is_array() ? images : Json::array({nullptr})) {
       if (!image.is_string())

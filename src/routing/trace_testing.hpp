@@ -20,7 +20,7 @@ inline RoutingTrace empty_trace(size_t layers, int64_t experts, int64_t top_k) {
 
 inline void add_sample(RoutingTrace& trace, const std::string& id, const std::string& source,
                        const std::string& category, size_t pictures = 0) {
-  trace.samples.push_back({.id = id, .source = source, .category = category, .images = {}});
+  trace.samples.push_back({.id = id, .source = source, .category = category, .text = id + "?", .images = {}});
   for (size_t i = 0; i < pictures; ++i) trace.samples.back().images.push_back(std::to_string(i) + ".png");
 }
 

@@ -108,7 +108,9 @@ Json samples_json(const std::vector<TracedSample>& samples) {
     json.push_back({{"id", sample.id},
                     {"source", sample.source},
                     {"category", sample.category},
-                    {"images", sample.images}});
+                    {"text", sample.text},
+                    {"images", sample.images},
+                    {"cropped", sample.cropped}});
   }
   return json;
 }
