@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 from benchmark_folder import write_benchmarks
+from processes import MPIRUN, in_processes
 from train_tiny_folder import write_data, write_language_model, write_tower
 
 PROGRAM = None
@@ -32,8 +33,12 @@ def commands(page: str) -> list[list[str]]:
             continue
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
-            if words and words[0] == "moe-llava":
-                found.append([PROGRAM, *(STANDS_FOR.get(word, word) for word in words[1:])])
+            processes = 1
+            if words[:2] == ["mpirun", "-n"]:
+                processes, words = int(words[2]), words[3:]
+            if words and words[0] == "moe-llava" and (processes == 1 or MPIRUN):
+                command = [PROGRAM, *(STANDS_FOR.get(word, word) for word in words[1:])]
+                found.append(in_processes(processes, command))
     return found
 
 

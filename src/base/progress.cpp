@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/say.hpp"
+
 namespace moellava {
 
 namespace {
@@ -59,6 +61,7 @@ void Progress::update(int64_t done, const std::string& note) {
 }
 
 void Progress::draw(bool last) {
+  if (is_quiet()) return;
   drawn_ = std::chrono::steady_clock::now();
   const double elapsed = seconds_between(start_, drawn_);
   const int64_t worked = done_ - first_;

@@ -1,16 +1,13 @@
 // The program: picks a command, turns every failure into one line and an exit code.
-#include <c10/util/Exception.h>
-
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
 #include <iostream>
-#include <new>
 
 #include "base/changed_file.hpp"
 #include "base/error.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/failure.hpp"
 
 namespace {
 
@@ -22,15 +19,6 @@ constexpr const char* kExamples = R"(Examples:
 int fail(const std::string& message, int code) {
   std::fprintf(stderr, "error: %s\n", message.c_str());
   return code;
-}
-
-// libtorch's message without its stack trace. A full memory, too, is a c10::Error.
-int fail(const c10::Error& error) {
-  const std::string message = error.what_without_backtrace();
-  const std::string line = message.substr(0, message.find('\n'));
-  if (line.find("can't allocate memory") != std::string::npos)
-    return fail("out of memory: " + line, static_cast<int>(moellava::ErrorKind::Limit));
-  return fail("internal: " + line, static_cast<int>(moellava::ErrorKind::Internal));
 }
 
 // A full disk behind stdout shows when the last of it is written.
@@ -80,16 +68,8 @@ int main(int argc, char** argv) {
   moellava::report_changed_files();
   try {
     return run(argc, argv);
-  } catch (const moellava::Error& error) {
-    return fail(error.what(), error.exit_code());
-  } catch (const std::bad_alloc&) {
-    return fail("out of memory", static_cast<int>(moellava::ErrorKind::Limit));
-  } catch (const c10::Error& error) {
-    return fail(error);
-  } catch (const std::filesystem::filesystem_error& error) {
-    return fail(moellava::printable(error.path1().string()) + ": " + error.code().message(),
-                static_cast<int>(moellava::ErrorKind::Io));
-  } catch (const std::exception& error) {
-    return fail(std::string("internal: ") + error.what(), static_cast<int>(moellava::ErrorKind::Internal));
+  } catch (...) {
+    const moellava::Failure failure = moellava::current_failure();
+    return fail(failure.message, failure.exit_code);
   }
 }

@@ -2,9 +2,11 @@
 #include <ATen/Parallel.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <memory>
 
 #include "cli/commands.hpp"
+#include "cli/in_processes.hpp"
 #include "cli/train_flags.hpp"
 #include "train/run.hpp"
 
@@ -27,7 +29,9 @@ constexpr const char* kFooter = R"(Examples:
       --image_folder images --output_dir out/phi2
 
 A run that was stopped goes on from its newest checkpoint when the same command is given again.
-SIGTERM and Ctrl-C save a checkpoint after the current step (exit 0 and 130).)";
+SIGTERM and Ctrl-C save a checkpoint after the current step (exit 0 and 130).
+
+mpirun -n N moe-llava train ... trains in N processes, srun and torchrun likewise: docs/training.md.)";
 
 void end_as_interrupted() {
   std::signal(SIGINT, SIG_DFL);
@@ -42,9 +46,16 @@ void add_train_command(CLI::App& app) {
   add_train_flags(*flags);
   command->footer(kFooter);
   command->callback([flags] {
-    const TrainSettings settings = flags->settings();
-    if (settings.threads > 0) at::set_num_threads(settings.threads);
-    if (train(settings) == RunEnd::Interrupted) end_as_interrupted();
+    TrainSettings settings = flags->settings();
+    RunEnd end = RunEnd::Finished;
+    in_processes(std::chrono::seconds(settings.ddp_timeout), [&](Processes& processes) {
+      if (settings.threads == 0 && processes.size() > 1)
+        settings.threads = threads_of_process(detect_launch(std::getenv));
+      if (settings.threads > 0) at::set_num_threads(settings.threads);
+      share_out_batch(settings, processes.size());
+      end = train(settings, processes);
+    });
+    if (end == RunEnd::Interrupted) end_as_interrupted();
   });
 }
 

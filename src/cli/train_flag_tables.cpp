@@ -86,8 +86,12 @@ void add_optimisation_flags(TrainFlags& flags) {
   flags.number<int64_t>("--per_device_train_batch_size", 1, 1 << 16,
                         "samples in memory at once (default 32 in stage 1, else 8)",
                         [](TrainSettings& s) -> int64_t& { return s.per_device_train_batch_size; });
-  flags.number<int64_t>("--gradient_accumulation_steps", 1, 1 << 16, "such batches in one step (default 1)",
+  flags.number<int64_t>("--gradient_accumulation_steps", 1, 1 << 16,
+                        "such batches in one step of each process (default 1)",
                         [](TrainSettings& s) -> int64_t& { return s.gradient_accumulation_steps; });
+  flags.number<int64_t>("--global_batch_size", 1, 1 << 30,
+                        "samples of a step in all processes, instead of --gradient_accumulation_steps",
+                        [](TrainSettings& s) -> int64_t& { return s.global_batch_size; });
   flags.number<double>("--learning_rate", 0.0, 10.0, "default 1e-3 in stage 1, else 2e-5",
                        [](TrainSettings& s) -> double& { return s.learning_rate; });
   flags.number<double>("--mm_projector_lr", 0.0, 10.0, "of the projector (default 0: as --learning_rate)",
@@ -150,6 +154,8 @@ void add_expert_work_flags(TrainFlags& flags) {
                         [](TrainSettings& s) -> int64_t& { return s.moe.min_capacity.emplace(); });
   flags.number<double>("--router_aux_loss_coef", 0.0, 1e3, "weight of the balance loss (default 0.01)",
                        [](TrainSettings& s) -> double& { return s.moe.aux_loss_coef.emplace(); });
+  flags.number<int64_t>("--ep_size", 1, 256, "processes that share the experts of every layer (default 1)",
+                        [](TrainSettings& s) -> int64_t& { return s.moe.ep_size; });
   flags.boolean("--faithful_aux", "no gradient from the balance loss, as in the original recipe",
                 [](TrainSettings& s) -> bool& { return s.moe.faithful_aux; });
   flags.number<double>("--router_z_loss_coef", 0.0, 1e3,
@@ -184,6 +190,9 @@ void add_run_flags(TrainFlags& flags) {
   flags.number<int64_t>("--logging_steps", 1, kMany,
                         "steps between entries of trainer_state.json's log_history (default 1)",
                         [](TrainSettings& s) -> int64_t& { return s.logging_steps; });
+  flags.number<int64_t>("--ddp_timeout", 1, kMany,
+                        "seconds that processes wait for one of them that lives (default 1800)",
+                        [](TrainSettings& s) -> int64_t& { return s.ddp_timeout; });
   flags.text("--dump_step", "DIR",
              "write every intermediate result of step 1 as .npy and JSON, for comparisons",
              [](TrainSettings& s, TrainFlags::Text value) { s.dump_step = value; });

@@ -7,18 +7,13 @@
 
 #include "base/random.hpp"
 #include "comm/collectives.hpp"
-#include "comm/processes.hpp"
+#include "tests/mpi_processes.hpp"
 
 namespace moellava {
 namespace {
 
-Processes& processes() {
-  static Processes only(detect_launch(std::getenv));
-  return only;
-}
-
 Communicator& all() {
-  return processes().all();
+  return testing::all_processes();
 }
 
 std::vector<float> random_floats(size_t count, uint64_t stream) {

@@ -145,6 +145,10 @@ bool is_projector_parameter(const std::string& name) {
   return name.find(".mm_projector.") != std::string::npos;
 }
 
+bool is_expert_parameter(const std::string& name) {
+  return name.find(".deepspeed_experts.") != std::string::npos;
+}
+
 bool is_router_parameter(const std::string& name) {
   return name.find(".deepspeed_moe.gate.wg.") != std::string::npos ||
          name.find(".mlp.coefficient.") != std::string::npos;

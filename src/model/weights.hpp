@@ -38,6 +38,7 @@ void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& 
 // Parts of the model by parameter name.
 bool is_tower_parameter(const std::string& name);
 bool is_projector_parameter(const std::string& name);
+bool is_expert_parameter(const std::string& name);  // of one of a MoE layer's experts
 bool is_router_parameter(const std::string& name);  // routers, and the coefficient of a residual MoE
 // ".mlp.deepspeed_moe.experts.deepspeed_experts.3.up_proj" -> ".mlp.up_proj": the FFN an expert is copied
 // from.

@@ -75,16 +75,22 @@ void AdamW::clear_gradients() {
   for (NamedParameter& parameter : parameters_) parameter.tensor.mutable_grad().reset();
 }
 
-GradientNorm gradient_norm(const std::vector<NamedParameter>& parameters) {
+std::vector<double> gradient_norms(const std::vector<NamedParameter>& parameters) {
   const at::NoGradGuard no_grad;
-  GradientNorm result;
-  double sum = 0;
+  std::vector<double> norms;
   for (const NamedParameter& parameter : parameters) {
     const at::Tensor& gradient = parameter.tensor.grad();
-    if (!gradient.defined()) continue;
-    const auto norm = at::linalg_vector_norm(gradient, 2).item<double>();
-    if (!std::isfinite(norm) && result.not_finite.empty()) result.not_finite = parameter.name;
-    sum += norm * norm;
+    norms.push_back(gradient.defined() ? at::linalg_vector_norm(gradient, 2).item<double>() : 0);
+  }
+  return norms;
+}
+
+GradientNorm join_norms(const std::vector<std::string>& names, const std::vector<double>& norms) {
+  GradientNorm result;
+  double sum = 0;
+  for (size_t p = 0; p < names.size(); ++p) {
+    if (!std::isfinite(norms[p]) && result.not_finite.empty()) result.not_finite = names[p];
+    sum += norms[p] * norms[p];
   }
   result.norm = std::sqrt(sum);
   return result;

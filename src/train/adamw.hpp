@@ -46,11 +46,15 @@ class AdamW {
   int64_t updates_ = 0;
 };
 
+// [parameters] the Euclidean norm of each one's gradient, 0 where there is none.
+std::vector<double> gradient_norms(const std::vector<NamedParameter>& parameters);
+
 struct GradientNorm {
   double norm = 0;         // of all gradients together
   std::string not_finite;  // the first parameter whose gradient is not finite, "" when all are
 };
-GradientNorm gradient_norm(const std::vector<NamedParameter>& parameters);
+// From the norms of the parameters in their order, which decides every bit.
+GradientNorm join_norms(const std::vector<std::string>& names, const std::vector<double>& norms);
 
 // Scales all gradients by max_norm / norm when norm is larger (torch.nn.utils.clip_grad_norm_).
 void clip_gradients(const std::vector<NamedParameter>& parameters, double norm, double max_norm);

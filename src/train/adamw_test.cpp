@@ -117,16 +117,17 @@ TEST(AdamW, AParameterMayHaveARateOfItsOwn) {
 TEST(GradientNorm, IsTheNormOfAllGradientsAndNamesTheFirstThatIsNotFinite) {
   std::vector<NamedParameter> parameters = {
       {"a", at::zeros({1})}, {"b", at::zeros({1})}, {"c", at::zeros({1})}};
+  const auto norm = [&] { return join_norms({"a", "b", "c"}, gradient_norms(parameters)); };
   parameters[0].tensor.mutable_grad() = at::full({1}, 3.0);
   parameters[1].tensor.mutable_grad() = at::full({1}, 4.0);
-  EXPECT_DOUBLE_EQ(gradient_norm(parameters).norm, 5);
-  EXPECT_EQ(gradient_norm(parameters).not_finite, "");
+  EXPECT_DOUBLE_EQ(norm().norm, 5);
+  EXPECT_EQ(norm().not_finite, "");
   clip_gradients(parameters, 5, 1);
-  EXPECT_NEAR(gradient_norm(parameters).norm, 1, 1e-6);
+  EXPECT_NEAR(norm().norm, 1, 1e-6);
   clip_gradients(parameters, 1, 2);
-  EXPECT_NEAR(gradient_norm(parameters).norm, 1, 1e-6);
+  EXPECT_NEAR(norm().norm, 1, 1e-6);
   parameters[1].tensor.mutable_grad()[0] = NAN;
-  EXPECT_EQ(gradient_norm(parameters).not_finite, "b");
+  EXPECT_EQ(norm().not_finite, "b");
 }
 
 }  // namespace

@@ -29,10 +29,11 @@ std::vector<Batch> epoch_batches(uint64_t seed, int64_t epoch, const std::vector
 class BatchPlan {
  public:
   // `lengths`: positions of each sample in the decoder, pictures included. A step's batch has
-  // micro_batch * accumulation samples.
+  // micro_batch * accumulation samples, over all processes.
   BatchPlan(uint64_t seed, std::vector<int64_t> lengths, int64_t micro_batch, int64_t accumulation,
             BatchGrouping grouping = {});
 
+  size_t accumulation() const { return batch_ / micro_batch_; }
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
   int64_t steps(double epochs) const;  // rounded up, at least 1
 

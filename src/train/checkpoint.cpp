@@ -52,12 +52,14 @@ void write_tensors(const fs::path& path, const std::vector<std::pair<std::string
   write_safetensors(path, views);
 }
 
-void read_tensors(const fs::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+// The file holds `all` tensors, of which these are some or all.
+void read_tensors(const fs::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                  size_t all) {
   const TensorFile file = open_safetensors(path);
-  if (file.tensors.size() != tensors.size()) {
-    throw bad_data(path.string(), "a checkpoint of other parameters",
-                   {.found = std::to_string(file.tensors.size()) + " tensors",
-                    .expected = std::to_string(tensors.size())});
+  if (file.tensors.size() != all) {
+    throw bad_data(
+        path.string(), "a checkpoint of other parameters",
+        {.found = std::to_string(file.tensors.size()) + " tensors", .expected = std::to_string(all)});
   }
   for (const auto& [name, tensor] : tensors) {
     const TensorView* view = file.find(name);
@@ -179,11 +181,17 @@ std::optional<FoundCheckpoint> newest_checkpoint(const fs::path& output_dir) {
       {.found = found.ignored.front(), .hint = "--overwrite_output_dir starts from the beginning"});
 }
 
-void restore_checkpoint(const FoundCheckpoint& checkpoint, AdamW& optimiser) {
-  const NamedTensors tensors = tensors_of(optimiser);
-  read_tensors(checkpoint.path / kModel, tensors.model);
-  read_tensors(checkpoint.path / kOptimiser, tensors.optimiser);
+void restore_checkpoint(const FoundCheckpoint& checkpoint, const std::vector<NamedParameter>& parameters,
+                        size_t all, AdamW& optimiser) {
+  std::vector<std::pair<std::string, at::Tensor>> values;
+  for (const NamedParameter& parameter : parameters) values.emplace_back(parameter.name, parameter.tensor);
+  read_tensors(checkpoint.path / kModel, values, all);
+  read_tensors(checkpoint.path / kOptimiser, tensors_of(optimiser).optimiser, 2 * all);
   optimiser.set_updates(checkpoint.state.updates);
+}
+
+void restore_checkpoint(const FoundCheckpoint& checkpoint, AdamW& optimiser) {
+  restore_checkpoint(checkpoint, optimiser.parameters(), optimiser.parameters().size(), optimiser);
 }
 
 void prune_checkpoints(const fs::path& output_dir, int64_t keep) {

@@ -38,6 +38,9 @@ std::optional<FoundCheckpoint> newest_checkpoint(const std::filesystem::path& ou
 
 // Parameters and optimiser as they were. Throws BadData when the checkpoint holds others.
 void restore_checkpoint(const FoundCheckpoint& checkpoint, AdamW& optimiser);
+// Of a checkpoint of `all` parameters: these ones, and the optimiser's state, which may be of fewer.
+void restore_checkpoint(const FoundCheckpoint& checkpoint, const std::vector<NamedParameter>& parameters,
+                        size_t all, AdamW& optimiser);
 
 // Removes all but the newest `keep` checkpoints, and what an interrupted save left behind.
 void prune_checkpoints(const std::filesystem::path& output_dir, int64_t keep);

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 
 #include "base/bulk_hash.hpp"
 #include "base/path_below.hpp"
+#include "base/say.hpp"
 #include "base/string_printf.hpp"
 #include "train/index_cache.hpp"
 
@@ -20,10 +20,6 @@ namespace {
 
 // Smaller data is indexed in a second or two.
 constexpr uint64_t kWorthKeeping = 16 << 20;  // bytes
-
-void say(const std::string& text) {
-  std::fprintf(stderr, "%s\n", text.c_str());
-}
 
 uint64_t hash_of(std::string_view text, uint64_t seed) {
   return bulk_hash(std::as_bytes(std::span(text)), seed);

@@ -4,11 +4,11 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "base/bulk_hash.hpp"
 #include "base/error.hpp"
 #include "base/progress.hpp"
+#include "base/say.hpp"
 #include "base/string_printf.hpp"
 #include "model/weights.hpp"
 #include "nn/exact_products.hpp"
@@ -18,10 +18,6 @@ namespace moellava {
 namespace {
 
 constexpr size_t kBlock = 64;  // pictures between two looks at the progress
-
-void say(const std::string& text) {
-  std::fprintf(stderr, "%s\n", text.c_str());
-}
 
 std::string gigabytes(uint64_t bytes) {
   return string_printf("%.2f GB", static_cast<double>(bytes) / 1e9);

@@ -2,15 +2,19 @@
 
 #include <malloc.h>
 
-#include <cstdio>
+#include <algorithm>
+#include <memory>
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "base/progress.hpp"
+#include "base/say.hpp"
+#include "comm/collectives.hpp"
 #include "model/npy_tensors.hpp"
 #include "nn/precision.hpp"
 #include "train/checkpoint.hpp"
 #include "train/output_folder.hpp"
+#include "train/sharded_state.hpp"
 #include "train/stages.hpp"
 #include "train/stop_signal.hpp"
 #include "train/train_log.hpp"
@@ -19,10 +23,6 @@
 namespace moellava {
 
 namespace {
-
-void say(const std::string& text) {
-  std::fprintf(stderr, "%s\n", text.c_str());
-}
 
 // Every step frees what the next one asks for again. Given back to the kernel in between, that memory would
 // be mapped and cleared anew each time: a tenth of a step.
@@ -71,10 +71,45 @@ uint64_t disk_needed(MoeLlava& model, const std::vector<NamedParameter>& trainab
 // Weights that gave so many bad steps one after the other will give no good one.
 constexpr int64_t kMostInARow = 10;
 
+// The output folder is the first process's to lock and to write; all read the checkpoint that it found.
+std::optional<FoundCheckpoint> agree_on_start(const OutputFolder* output, const TrainSettings& settings,
+                                              Processes& processes) {
+  std::optional<FoundCheckpoint> start;
+  std::string path;
+  if (output != nullptr) {
+    start = find_start(*output, settings);
+    prune_checkpoints(output->path(), settings.save_total_limit);
+    if (start) path = start->path.string();
+  }
+  path = broadcast_text(processes.all(), path);
+  if (output != nullptr || path.empty()) return start;
+  start = newest_checkpoint(settings.output_dir);
+  if (!start || start->path != path) {
+    throw make_error(ErrorKind::Io, "--output_dir", "is not the same folder in all processes",
+                     {.found = start ? start->path.string() : "no checkpoint", .expected = path});
+  }
+  return start;
+}
+
+// The signal that any process got: all stop at the same step.
+int agreed_signal(int received, Processes& processes) {
+  int agreed = 0;
+  for (const std::vector<int>& one : all_gather_lists(processes.all(), std::vector<int>{received}))
+    agreed = std::max(agreed, one.at(0));
+  return agreed;
+}
+
 class Run {
  public:
-  Run(const TrainSettings& settings, const OutputFolder& output, Trainer& trainer, TrainState state)
-      : settings_(settings), output_(output), trainer_(trainer), state_(std::move(state)) {}
+  Run(const TrainSettings& settings, const OutputFolder* output, Trainer& trainer, TrainState state,
+      Processes& processes, MoeLlava& model, ExpertParallel& experts)
+      : settings_(settings),
+        output_(output),
+        trainer_(trainer),
+        state_(std::move(state)),
+        processes_(processes),
+        model_(model),
+        experts_(experts) {}
 
   RunEnd loop(int64_t total_steps, int64_t steps_per_epoch) {
     const StopSignal stop;
@@ -83,6 +118,7 @@ class Run {
     // Something to go back to.
     if (settings_.on_nonfinite == OnNonFinite::Rollback && trainer_.steps_done() == 0) save();
     while (trainer_.steps_done() < total_steps) {
+      processes_.at_step(trainer_.steps_done() + 1);
       const StepReport report = trainer_.step();
       const bool last = report.step == total_steps;
       Json entry = log_entry(report, steps_per_epoch);
@@ -92,18 +128,21 @@ class Run {
       if (last || report.bad || report.step % settings_.logging_steps == 0)
         state_.log_history.push_back(std::move(entry));
       progress.update(report.step, note.update(report));
-      const bool stopping = stop.received() != 0 && !last;
+      const int signal = agreed_signal(stop.received(), processes_);
+      const bool stopping = signal != 0 && !last;
       if (stopping || (report.step % settings_.save_steps == 0 && !last)) save();
-      if (stopping) return stop.received() == SIGTERM ? RunEnd::Terminated : RunEnd::Interrupted;
+      if (stopping) return signal == SIGTERM ? RunEnd::Terminated : RunEnd::Interrupted;
     }
     return RunEnd::Finished;
   }
 
   // trainer_state.json comes last: with it the run is finished.
-  void finish(MoeLlava& model, const Tokenizer& tokenizer) {
-    save_model(model, tokenizer, output_.path());
-    prune_checkpoints(output_.path(), /*keep=*/1);
-    write_file_atomic(output_.path() / "trainer_state.json", state_json(state_).dump(1) + "\n");
+  void finish(const Tokenizer& tokenizer) {
+    experts_.collect();
+    if (output_ == nullptr) return;
+    save_model(model_, tokenizer, output_->path());
+    prune_checkpoints(output_->path(), /*keep=*/1);
+    write_file_atomic(output_->path() / "trainer_state.json", state_json(state_).dump(1) + "\n");
   }
 
  private:
@@ -118,8 +157,8 @@ class Run {
     }
     Json told = Json::object();
     if (settings_.on_nonfinite == OnNonFinite::Rollback) {
-      const FoundCheckpoint newest = newest_checkpoint(output_.path()).value();
-      restore_checkpoint(newest, trainer_.optimiser());
+      const FoundCheckpoint newest = newest_checkpoint(settings_.output_dir).value();
+      restore_own(newest, trainer_.parallel(), trainer_.optimiser());
       told["rolled_back_to"] = newest.state.step;
     }
     say(std::string(bad_step_error(report, false).what()) + ": left out");
@@ -137,12 +176,26 @@ class Run {
                                       : "no weight was changed"});
   }
 
-  void save() { save_checkpoint(output_.path(), state_, trainer_.optimiser(), settings_.save_total_limit); }
+  void save() {
+    std::unique_ptr<AdamW> gathered;
+    if (processes_.size() > 1)
+      gathered = gather_optimiser(trainer_.parallel(), trainer_.optimiser(), model_, experts_);
+    if (output_ != nullptr) {
+      save_checkpoint(output_->path(), state_, gathered ? *gathered : trainer_.optimiser(),
+                      settings_.save_total_limit);
+    }
+    gathered.reset();
+    experts_.forget_others();
+    processes_.all().barrier();  // nobody reads it, or gives up, before it is there
+  }
 
   const TrainSettings& settings_;
-  const OutputFolder& output_;
+  const OutputFolder* output_;  // of the first process
   Trainer& trainer_;
   TrainState state_;
+  Processes& processes_;
+  MoeLlava& model_;
+  ExpertParallel& experts_;
   int64_t last_bad_ = -1;  // step
   int64_t bad_in_a_row_ = 0;
 };
@@ -153,6 +206,15 @@ at::Tensor read_router_noise(const TrainSettings& settings) {
   if (settings.moe.sampling == RouterSampling::Gumbel)
     throw usage_error("--router_noise", "not together with --router_sampling gumbel");
   return read_tensor(settings.moe.router_noise);
+}
+
+// Leaves this process its own experts.
+ExpertSpread spread_experts(ExpertParallel& experts, std::vector<NamedParameter>& trainable) {
+  if (!experts.spread()) return {};
+  ExpertSpread spread{.group = &experts.group(), .same = &experts.same_experts()};
+  for (const NamedParameter& parameter : trainable) spread.all_names.push_back(parameter.name);
+  experts.forget_others(&trainable);
+  return spread;
 }
 
 TrainerOptions trainer_options(const TrainSettings& settings, const MoeConfig& moe, int64_t total_steps) {
@@ -173,12 +235,15 @@ TrainerOptions trainer_options(const TrainSettings& settings, const MoeConfig& m
 
 }  // namespace
 
-RunEnd train(const TrainSettings& settings) {
+RunEnd train(const TrainSettings& settings, Processes& processes) {
   // 1. Where from and where to.
+  const Quiet quiet(!processes.first());
   require_inputs(settings);
-  const OutputFolder output(settings.output_dir);
-  const std::optional<FoundCheckpoint> start = find_start(output, settings);
-  prune_checkpoints(output.path(), settings.save_total_limit);
+  if (!settings.dump_step.empty() && processes.size() > 1)
+    throw usage_error("--dump_step", "only in one process");
+  std::unique_ptr<const OutputFolder> output;
+  if (processes.first()) output = std::make_unique<OutputFolder>(settings.output_dir);
+  const std::optional<FoundCheckpoint> start = agree_on_start(output.get(), settings, processes);
 
   // 2. The model and the data.
   const LoadedModel loaded = load_for_stage(settings);
@@ -194,35 +259,37 @@ RunEnd train(const TrainSettings& settings) {
                        .hint = "--overwrite_output_dir starts from the beginning"});
   }
   std::vector<NamedParameter> trainable = select_trainable(model, settings);
-  output.require_space(disk_needed(model, trainable, settings.save_total_limit));
+  ExpertParallel experts(processes.all(), model, settings.moe.ep_size);
+  if (output) output->require_space(disk_needed(model, trainable, settings.save_total_limit));
 
   // 3. The plan, and what the tower sees of it.
   TowerFeatures features = open_features(settings, model, dataset);
-  const BatchPlan plan = prepare_plan(settings, dataset, features, model.config(), problems);
+  const BatchPlan plan = prepare_plan(settings, dataset, features, model.config(), processes.all(), problems);
   if (bad.count() > 0) say(std::to_string(bad.count()) + " bad samples are left out");
   const int64_t total_steps = count_steps(settings, plan);
 
   // 4. The steps.
+  const ExpertSpread spread = spread_experts(experts, trainable);
   keep_freed_memory();
   const Bfloat16Products products(settings.bf16);
   if (settings.bf16 && !has_bfloat16_products())
     say("--bf16: this processor has no bfloat16 products: factors are rounded before float32 ones");
   Trainer trainer(model, dataset, features, plan, std::move(trainable),
-                  trainer_options(settings, model.config().moe, total_steps));
+                  trainer_options(settings, model.config().moe, total_steps), &processes.all(), spread);
   if (start) {
-    restore_checkpoint(*start, trainer.optimiser());
+    restore_own(*start, trainer.parallel(), trainer.optimiser());
     trainer.set_steps_done(start->state.step);
     state = start->state;
     say("resumed from " + start->path.string() + ": step " + std::to_string(state.step) + " of " +
         std::to_string(total_steps));
   }
-  Run run(settings, output, trainer, std::move(state));
+  Run run(settings, output.get(), trainer, std::move(state), processes, model, experts);
   const RunEnd end = run.loop(total_steps, plan.steps_per_epoch());
 
   // 5. The result.
   if (end == RunEnd::Finished) {
-    run.finish(model, *loaded.tokenizer);
-    say("model written to " + output.path().string());
+    run.finish(*loaded.tokenizer);
+    say("model written to " + settings.output_dir.string());
   } else {
     say("stopped and saved: the same command goes on from here");
   }

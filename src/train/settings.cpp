@@ -59,6 +59,20 @@ TrainSettings default_settings(int stage) {
   return settings;
 }
 
+void share_out_batch(TrainSettings& settings, int64_t processes) {
+  settings.processes = processes;
+  if (settings.global_batch_size == 0) return;
+  const int64_t at_once = settings.per_device_train_batch_size * processes;
+  if (settings.global_batch_size % at_once != 0) {
+    throw usage_error("--global_batch_size", "is no multiple of what the processes take at once",
+                      {.found = std::to_string(settings.global_batch_size),
+                       .expected = "a multiple of --per_device_train_batch_size " +
+                                   std::to_string(settings.per_device_train_batch_size) + " x " +
+                                   std::to_string(processes) + " processes"});
+  }
+  settings.gradient_accumulation_steps = settings.global_batch_size / at_once;
+}
+
 Json settings_json(const TrainSettings& settings) {
   std::vector<std::string> data;
   for (const auto& path : settings.data_path) data.push_back(path.string());
@@ -78,7 +92,8 @@ Json settings_json(const TrainSettings& settings) {
                {"num_train_epochs", settings.num_train_epochs},
                {"max_steps", settings.max_steps},
                {"per_device_train_batch_size", settings.per_device_train_batch_size},
-               {"gradient_accumulation_steps", settings.gradient_accumulation_steps},
+               {"global_batch_size", settings.per_device_train_batch_size *
+                                         settings.gradient_accumulation_steps * settings.processes},
                {"learning_rate", settings.learning_rate},
                {"mm_projector_lr", settings.mm_projector_lr},
                {"warmup_ratio", settings.warmup_ratio},

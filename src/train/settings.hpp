@@ -33,6 +33,7 @@ struct MoeSettings {
   std::optional<double> aux_loss_coef;
   bool faithful_aux = false;  // the balance loss is a constant without gradient, as in the original recipe
   double z_loss_coef = 0;
+  int64_t ep_size = 1;  // processes that share the experts of every layer
   RouterSampling sampling = RouterSampling::Argmax;
   std::filesystem::path router_noise;  // .npy [L, rows, E] that decides the second expert of every step
   // What is trained: what contains one of these, in canonical names or in the family's own.
@@ -72,7 +73,9 @@ struct TrainSettings {
   double num_train_epochs = 1;
   int64_t max_steps = 0;  // 0: as many as the epochs need
   int64_t per_device_train_batch_size = 8;
-  int64_t gradient_accumulation_steps = 1;
+  int64_t gradient_accumulation_steps = 1;  // in each process
+  int64_t global_batch_size = 0;            // of a step in all processes; 0: what the others multiply to
+  int64_t processes = 1;
   double learning_rate = 2e-5;
   double mm_projector_lr = 0;  // of the projector; 0: as the others
   double warmup_ratio = 0.03;
@@ -92,12 +95,18 @@ struct TrainSettings {
   OnNonFinite on_nonfinite = OnNonFinite::Stop;
   int threads = 0;  // 0: one a core
   bool overwrite_output_dir = false;
+  int64_t ddp_timeout = 1800;  // seconds that processes wait for one that lives
 };
 
 // The stage's own defaults (spec of the original recipe): learning rate, batch, style, cropping.
 TrainSettings default_settings(int stage);
 
-// Everything that decides the resulting weights, by flag name: kept in checkpoints, compared on resume.
+// Tells how many processes share a step: sets gradient_accumulation_steps so that they come to
+// global_batch_size. Throws Usage when they cannot.
+void share_out_batch(TrainSettings& settings, int64_t processes);
+
+// Everything that decides the resulting weights, by flag name: kept in checkpoints, compared on resume. Not
+// how many processes there are, but the samples of a step in all of them (global_batch_size).
 Json settings_json(const TrainSettings& settings);
 
 // "learning_rate: 0.001, now 0.002" for every field that differs.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/error.hpp"
+
 namespace moellava {
 namespace {
 
@@ -33,6 +35,21 @@ TEST(Settings, AnotherStageHasOtherFields) {
       settings_differences(settings_json(default_settings(2)), settings_json(default_settings(3)));
   EXPECT_NE(std::find(differences.begin(), differences.end(), "top_k_experts: nothing, now 2"),
             differences.end());
+}
+
+TEST(Settings, AGlobalBatchIsSharedOut) {
+  TrainSettings settings = default_settings(2);  // 8 samples at once
+  settings.gradient_accumulation_steps = 4;
+  share_out_batch(settings, 2);
+  EXPECT_EQ(settings.gradient_accumulation_steps, 4);
+  EXPECT_EQ(settings_json(settings)["global_batch_size"], 64);
+  for (const int64_t processes : {1, 2, 4, 8}) {
+    settings.global_batch_size = 64;
+    share_out_batch(settings, processes);
+    EXPECT_EQ(settings.gradient_accumulation_steps, 8 / processes);
+    EXPECT_EQ(settings_json(settings)["global_batch_size"], 64);
+  }
+  EXPECT_THROW(share_out_batch(settings, 3), Error);
 }
 
 }  // namespace

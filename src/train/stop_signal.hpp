@@ -1,4 +1,5 @@
-// SIGTERM and SIGINT as a request to stop after the current step.
+// SIGTERM, SIGUSR2 (which mpirun passes on) and SIGINT as a request to stop after the current
+// step.
 #pragma once
 
 #include <csignal>
@@ -13,11 +14,12 @@ class StopSignal {
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
-  int received() const;  // SIGTERM, SIGINT, or 0
+  int received() const;  // SIGTERM, also for SIGUSR2, SIGINT, or 0
 
  private:
   struct sigaction old_term_ {};
   struct sigaction old_int_ {};
+  struct sigaction old_user_ {};
 };
 
 }  // namespace moellava

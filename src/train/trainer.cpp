@@ -1,7 +1,5 @@
 #include "train/trainer.hpp"
 
-#include <torch/csrc/autograd/autograd.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -30,65 +28,109 @@ void count_choices(const std::vector<Routing>& routing, StepReport& report) {
   }
 }
 
-void add_up(const ForwardPass& pass, double share, StepReport& report) {
-  report.loss += pass.loss.item<double>() * share;
+StepReport report_of(const ForwardPass& pass) {
+  StepReport report;
+  report.loss = pass.loss.item<double>();
   for (int64_t length : pass.spliced.lengths) report.tokens += length;
-  if (!pass.output.balance_loss.defined()) return;
-  report.aux_loss += pass.output.balance_loss.item<double>() * share;
-  report.z_loss += pass.output.z_loss.item<double>() * share;
+  if (!pass.output.balance_loss.defined()) return report;
+  report.aux_loss = pass.output.balance_loss.item<double>();
+  report.z_loss = pass.output.z_loss.item<double>();
   count_choices(pass.output.routing, report);
+  return report;
 }
 
 }  // namespace
 
 Trainer::Trainer(MoeLlava& model, const Dataset& dataset, PictureFeatures& features, BatchPlan plan,
-                 std::vector<NamedParameter> parameters, const TrainerOptions& options)
+                 std::vector<NamedParameter> parameters, const TrainerOptions& options,
+                 Communicator* processes, const ExpertSpread& experts)
     : model_(model),
       dataset_(dataset),
       features_(features),
       plan_(std::move(plan)),
-      optimiser_(std::move(parameters), options.adamw),
+      experts_(experts),
+      parallel_(processes != nullptr ? *processes : alone_, std::move(parameters),
+                {.same_experts = experts.same, .all_names = experts.all_names}),
+      optimiser_(parallel_.owned(), options.adamw),
       options_(options) {}
 
 StepReport Trainer::step() {
-  StepReport report;
+  const std::vector<Batch> batches = plan_.micro_batches(steps_done_);
+  expect_pictures(steps_done_ + 1);
+
+  // 1. Load, forward, backward, reduce.
+  StepReport report = join_reports(compute_gradients(batches));
   report.step = steps_done_ + 1;
   report.learning_rate = options_.schedule.learning_rate(steps_done_);
-  const std::vector<Batch> batches = plan_.micro_batches(steps_done_);
-  const auto share = 1.0 / static_cast<double>(batches.size());
-  expect_pictures(steps_done_ + 1);
-  optimiser_.clear_gradients();
-  const bool dumping = report.step == 1 && !options_.dump_folder.empty();
-  for (const Batch& batch : batches) {
-    // 1. Load.
-    const MicroBatch loaded = load(batch);
+  if (report.bad) return without_update(std::move(report));
 
-    // 2. Forward.
-    const ForwardPass pass = forward(loaded);
-    const auto loss = pass.loss.item<double>();
-    if (!std::isfinite(loss)) return without_update(std::move(report), bad_loss(loaded, pass));
-    add_up(pass, share, report);
-
-    if (dumping && &batch == &batches[0]) dump_forward(options_.dump_folder, loaded, pass);
-
-    // 3. Backward: gradients add up over the micro-batches.
-    torch::autograd::backward({batches.size() > 1 ? pass.loss * share : pass.loss}, {});
-  }
-
-  if (dumping) dump_gradients(options_.dump_folder, model_.config().family, optimiser_.parameters());
-
-  // 4. Clip.
-  const GradientNorm gradients = gradient_norm(optimiser_.parameters());
+  // 2. Clip.
+  const GradientNorm gradients = parallel_.norm();
   report.grad_norm = gradients.norm;
-  if (!gradients.not_finite.empty())
-    return without_update(std::move(report), bad_gradient(batches, gradients.not_finite));
+  if (!gradients.not_finite.empty()) {
+    report.bad = bad_gradient(batches, gradients.not_finite);
+    return without_update(std::move(report));
+  }
   if (options_.max_grad_norm > 0)
     clip_gradients(optimiser_.parameters(), gradients.norm, options_.max_grad_norm);
 
-  // 5. Step.
+  // 3. Step.
   optimiser_.step(report.learning_rate);
+  parallel_.share_parameters();
   ++steps_done_;
   return report;
+}
+
+std::vector<StepReport> Trainer::compute_gradients(const std::vector<Batch>& batches) {
+  const Share own = own_share(batches.size());
+  const double weight = 1.0 / static_cast<double>(batches.size());
+  std::vector<StepReport> reports;
+  parallel_.clear_gradients();
+  // Where experts are spread, every pass needs all processes of the group: one without work of its own runs
+  // the first micro-batch, for nothing.
+  const size_t passes =
+      experts_.group != nullptr ? std::min(accumulation(), batches.size()) : own.end - own.begin;
+  for (size_t i = 0; i < passes; ++i) {
+    const bool last = i + 1 == passes;
+    if (own.begin + i >= own.end) {
+      compute(batches[0], 0, /*first=*/false, last);
+      continue;
+    }
+    reports.push_back(compute(batches[own.begin + i], weight, own.begin + i == 0, last));
+    if (reports.back().bad && experts_.group == nullptr) break;
+  }
+  parallel_.finish_gradients();
+  if (steps_done_ == 0 && !options_.dump_folder.empty())
+    dump_gradients(options_.dump_folder, model_.config().family, parallel_.owned());
+  return gather_reports(parallel_.comm(), reports);
+}
+
+StepReport Trainer::compute(const Batch& batch, double weight, bool first, bool last) {
+  // 1. Load.
+  const MicroBatch loaded = load(batch);
+
+  // 2. Forward.
+  const ForwardPass pass = forward(loaded);
+  StepReport report = report_of(pass);
+  if (!std::isfinite(report.loss)) {
+    report.bad = bad_loss(loaded, pass);
+    if (experts_.group == nullptr) return report;
+  }
+  if (first && steps_done_ == 0 && !options_.dump_folder.empty())
+    dump_forward(options_.dump_folder, loaded, pass);
+
+  // 3. Backward: gradients add up over the micro-batches, and over the processes while they come.
+  parallel_.backward(weight < 1 ? pass.loss * weight : pass.loss, last);
+  return report;
+}
+
+size_t Trainer::accumulation() const {
+  const auto ranks = static_cast<size_t>(parallel_.comm().size());
+  return (plan_.accumulation() + ranks - 1) / ranks;
+}
+
+Share Trainer::own_share(size_t micro_batches) const {
+  return share_of(micro_batches, accumulation(), parallel_.comm().rank());
 }
 
 MicroBatch Trainer::load(const Batch& batch) const {
@@ -103,8 +145,10 @@ MicroBatch Trainer::load(const Batch& batch) const {
 
 // They are decoded while the step before is at work.
 void Trainer::expect_pictures(int64_t step) {
-  for (const Batch& batch : plan_.micro_batches(step)) {
-    for (size_t number : batch) features_.expect(dataset_.pictures(number));
+  const std::vector<Batch> batches = plan_.micro_batches(step);
+  const Share own = own_share(batches.size());
+  for (size_t i = own.begin; i < own.end; ++i) {
+    for (size_t number : batches[i]) features_.expect(dataset_.pictures(number));
   }
 }
 
@@ -129,6 +173,7 @@ DecoderRun Trainer::decoder_run(const MicroBatch& batch, const Spliced& spliced)
   DecoderRun run;
   run.moe.training = true;
   run.moe.balance_gradient = options_.balance_gradient;
+  run.moe.expert_processes = experts_.group;
   if (!model_.config().moe.enabled()) return run;
   run.lengths = spliced.lengths;
   run.moe.router_noise = router_noise(batch.numbers, spliced.embeddings.size(1));
@@ -167,8 +212,9 @@ at::Tensor Trainer::router_noise(const Batch& samples, int64_t positions) const 
 BadStep Trainer::bad_loss(const MicroBatch& batch, const ForwardPass& pass) const {
   if (pass.targets.rows.numel() == 0)
     return {.what = "no token to train on", .tensor = "labels", .samples = ids(batch.numbers)};
+  // To look for it takes a pass, which where experts are spread needs all processes.
   return {.what = "the loss is not finite",
-          .tensor = first_not_finite(model_, pass),
+          .tensor = experts_.group == nullptr ? first_not_finite(model_, pass) : "loss",
           .samples = ids(batch.numbers)};
 }
 
@@ -186,10 +232,9 @@ std::vector<std::string> Trainer::ids(const Batch& samples) const {
   return ids;
 }
 
-StepReport Trainer::without_update(StepReport report, BadStep bad) {
-  optimiser_.clear_gradients();
+StepReport Trainer::without_update(StepReport report) {
+  parallel_.clear_gradients();
   ++steps_done_;
-  report.bad = std::move(bad);
   return report;
 }
 

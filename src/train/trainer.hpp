@@ -1,5 +1,5 @@
-// One optimiser step after another over a dataset. B samples, T positions, N visual tokens, L MoE layers, E
-// experts.
+// One optimiser step after another over a dataset, in one process or in many. B samples, T positions, N
+// visual tokens, L MoE layers, E experts.
 #pragma once
 
 #include <filesystem>
@@ -10,9 +10,11 @@
 #include "model/moe_llava.hpp"
 #include "train/adamw.hpp"
 #include "train/batching.hpp"
+#include "train/data_parallel.hpp"
 #include "train/features.hpp"
 #include "train/loss.hpp"
 #include "train/schedule.hpp"
+#include "train/step_report.hpp"
 
 namespace moellava {
 
@@ -30,27 +32,11 @@ struct TrainerOptions {
   std::optional<uint64_t> gumbel_seed = {};
 };
 
-// Why a step was not taken.
-struct BadStep {
-  std::string what;                  // "the loss is not finite"
-  std::string tensor;                // the first one that is not, by name
-  std::vector<std::string> samples;  // ids
-};
-
-// What one step did; losses are means over its micro-batches.
-struct StepReport {
-  int64_t step = 0;  // counted from 1
-  double loss = 0;   // cross entropy + aux_loss_coef * aux_loss + z_loss_coef * z_loss
-  double aux_loss = 0;
-  double z_loss = 0;
-  double learning_rate = 0;
-  double grad_norm = 0;  // before clipping
-  int64_t tokens = 0;    // positions that are not padding
-  // Choices of the router per layer and expert before dropping, padding included; and how many were dropped.
-  std::vector<std::vector<int64_t>> expert_choices;  // [L][E]
-  std::vector<int64_t> dropped;                      // [L]
-  // Set: parameters and optimiser are as before, and the numbers above mean nothing.
-  std::optional<BadStep> bad;
+// Experts that not every process has (train/expert_parallel.hpp).
+struct ExpertSpread {
+  Communicator* group = nullptr;  // the processes that have all together; nullptr: every one has all
+  Communicator* same = nullptr;   // the processes that have the same as this one
+  std::vector<std::string> all_names = {};  // of the trained parameters of the whole model, in its order
 };
 
 // Samples that go through the model together.
@@ -71,19 +57,31 @@ struct ForwardPass {
 
 class Trainer {
  public:
-  // `parameters` are the trained ones (select_trainable). Everything referred to must outlive the trainer.
+  // `parameters` are the trained ones (select_trainable); each of `processes` computes its share of every
+  // step, or this one all of it. Everything referred to must outlive the trainer.
   Trainer(MoeLlava& model, const Dataset& dataset, PictureFeatures& features, BatchPlan plan,
-          std::vector<NamedParameter> parameters, const TrainerOptions& options);
+          std::vector<NamedParameter> parameters, const TrainerOptions& options,
+          Communicator* processes = nullptr, const ExpertSpread& experts = {});
 
   // The next step. When a loss or a gradient is not finite, or a micro-batch has no token to train on, the
   // report says so and nothing else happens: the step counts as done, but not as an update of the optimiser.
+  // All processes return the same.
   StepReport step();
 
+  const std::vector<NamedParameter>& parameters() const { return parallel_.parameters(); }
+  DataParallel& parallel() { return parallel_; }
+  // Of the parameters that this process owns: all of them when it is the only one.
   AdamW& optimiser() { return optimiser_; }
   int64_t steps_done() const { return steps_done_; }
   void set_steps_done(int64_t steps) { steps_done_ = steps; }
 
  private:
+  // What this process does of a step. The reports of all micro-batches, up to the first bad one of each
+  // process.
+  std::vector<StepReport> compute_gradients(const std::vector<Batch>& batches);
+  StepReport compute(const Batch& batch, double weight, bool first, bool last);
+  Share own_share(size_t micro_batches) const;
+  size_t accumulation() const;  // micro-batches of a step in each process
   MicroBatch load(const Batch& batch) const;
   void expect_pictures(int64_t step);
   ForwardPass forward(const MicroBatch& batch) const;
@@ -92,12 +90,15 @@ class Trainer {
   BadStep bad_loss(const MicroBatch& batch, const ForwardPass& pass) const;
   BadStep bad_gradient(const std::vector<Batch>& batches, const std::string& tensor) const;
   std::vector<std::string> ids(const Batch& samples) const;
-  StepReport without_update(StepReport report, BadStep bad);
+  StepReport without_update(StepReport report);
 
   MoeLlava& model_;
   const Dataset& dataset_;
   PictureFeatures& features_;
   BatchPlan plan_;
+  SingleProcess alone_;
+  ExpertSpread experts_;
+  DataParallel parallel_;
   AdamW optimiser_;
   TrainerOptions options_;
   int64_t steps_done_ = 0;

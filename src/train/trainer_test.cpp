@@ -153,7 +153,7 @@ TEST(Trainer, GradientsMatchFiniteDifferences) {
   const Evaluation here = evaluate(bench);
   int checked = 0;
   uint64_t stream = 0;
-  for (const NamedParameter& parameter : bench.trainer->optimiser().parameters()) {
+  for (const NamedParameter& parameter : bench.trainer->parameters()) {
     ASSERT_TRUE(parameter.tensor.grad().defined()) << parameter.name;
     const at::NoGradGuard no_grad;
     at::Tensor direction = at::empty_like(parameter.tensor.detach());

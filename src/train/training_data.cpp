@@ -1,19 +1,16 @@
 #include "train/training_data.hpp"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "base/cache_folder.hpp"
 #include "base/error.hpp"
+#include "base/say.hpp"
+#include "comm/collectives.hpp"
 #include "model/projector.hpp"
 
 namespace moellava {
 
 namespace {
-
-void say(const std::string& text) {
-  std::fprintf(stderr, "%s\n", text.c_str());
-}
 
 std::filesystem::path index_folder() {
   try {
@@ -39,7 +36,7 @@ BatchPlan make_plan(const TrainSettings& settings, const IndexedDataset& dataset
     if (settings.group_by_modality_length) grouping.has_pictures.push_back(!dataset.pictures(i).empty());
   }
   return {settings.seed, std::move(lengths), settings.per_device_train_batch_size,
-          settings.gradient_accumulation_steps, std::move(grouping)};
+          settings.gradient_accumulation_steps * settings.processes, std::move(grouping)};
 }
 
 // The pictures that the steps will show: a short run need not look at all of them.
@@ -53,6 +50,24 @@ std::vector<bool> pictures_shown(const BatchPlan& plan, const IndexedDataset& da
     }
   }
   return shown;
+}
+
+// Each process prepares every R-th picture; the bad ones of all.
+std::vector<bool> prepare_shares(TowerFeatures& features, const std::vector<bool>& shown,
+                                 Communicator& processes) {
+  const auto ranks = static_cast<size_t>(processes.size());
+  std::vector<bool> mine(shown.size(), false);
+  for (auto p = static_cast<size_t>(processes.rank()); p < shown.size(); p += ranks) mine[p] = shown[p];
+  const std::vector<bool> own_bad = features.prepare(mine);
+  std::vector<int64_t> found;
+  for (size_t p = 0; p < own_bad.size(); ++p) {
+    if (own_bad[p]) found.push_back(static_cast<int64_t>(p));
+  }
+  std::vector<bool> bad(shown.size(), false);
+  for (const std::vector<int64_t>& list : all_gather_lists(processes, found)) {
+    for (int64_t p : list) bad[static_cast<size_t>(p)] = true;
+  }
+  return bad;
 }
 
 }  // namespace
@@ -104,11 +119,11 @@ int64_t count_steps(const TrainSettings& settings, const BatchPlan& plan) {
 
 // Leaving out a sample changes the plan, and a new plan may show other pictures.
 BatchPlan prepare_plan(const TrainSettings& settings, IndexedDataset& dataset, TowerFeatures& features,
-                       const ModelConfig& config, const ProblemSink& problems) {
+                       const ModelConfig& config, Communicator& processes, const ProblemSink& problems) {
   while (true) {
     BatchPlan plan = make_plan(settings, dataset, config);
     const std::vector<bool> bad =
-        features.prepare(pictures_shown(plan, dataset, count_steps(settings, plan)));
+        prepare_shares(features, pictures_shown(plan, dataset, count_steps(settings, plan)), processes);
     if (std::find(bad.begin(), bad.end(), true) == bad.end()) return plan;
     dataset.drop_samples_showing(
         bad, [&](size_t picture, const std::string& where) { features.require_decodable(picture, where); },

@@ -1,6 +1,7 @@
 // From the flags of a run to its samples, its pictures and the order in which they come.
 #pragma once
 
+#include "comm/communicator.hpp"
 #include "model/load.hpp"
 #include "train/batching.hpp"
 #include "train/features.hpp"
@@ -18,9 +19,9 @@ IndexedDataset read_data(const TrainSettings& settings, const LoadedModel& loade
 TowerFeatures open_features(const TrainSettings& settings, MoeLlava& model, const IndexedDataset& dataset);
 
 // Which samples meet in which step, once every picture that the steps show can be seen: samples with others
-// go to `problems` and out of `dataset`.
+// go to `problems` and out of `dataset`. The processes share the work and agree on what is bad.
 BatchPlan prepare_plan(const TrainSettings& settings, IndexedDataset& dataset, TowerFeatures& features,
-                       const ModelConfig& config, const ProblemSink& problems);
+                       const ModelConfig& config, Communicator& processes, const ProblemSink& problems);
 
 int64_t count_steps(const TrainSettings& settings, const BatchPlan& plan);
 

@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "model/moe/row_exchange.hpp"
 #include "nn/precision.hpp"
 
 namespace moellava {
@@ -44,18 +45,14 @@ MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at:
   const Dispatch plan = plan_dispatch(routing);
   const at::Tensor sorted = dispatch(plan, x);  // [N, H]
 
-  // 3. Experts, each on its own rows; one with none stays silent.
+  // 3. Experts, each on its own rows.
   const std::vector<size_t> places = places_of_experts(experts.size(), edits);
-  std::vector<at::Tensor> outputs;
-  int64_t begin = 0;
-  for (size_t e = 0; e < experts.size(); ++e) {
-    const int64_t count = plan.counts[e];
-    if (count > 0) outputs.push_back(experts[places[e]](sorted.narrow(0, begin, count)));
-    begin += count;
-  }
+  const at::Tensor outputs = run.expert_processes == nullptr
+                                 ? run_experts(sorted, plan.counts, places)
+                                 : run_spread_experts(sorted, plan.counts, *run.expert_processes);
 
   // 4. Combine.
-  at::Tensor hidden = outputs.empty() ? at::zeros_like(x) : combine(plan, routing, at::cat(outputs, 0));
+  at::Tensor hidden = combine(plan, routing, outputs);
   if (config.use_residual) {
     const at::Tensor share = coefficient(x).softmax(-1);  // [T, 2]
     hidden = hidden * share.narrow(1, 0, 1) + residual(x) * share.narrow(1, 1, 1);
@@ -65,9 +62,38 @@ MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at:
   return {hidden, balance, z_loss, std::move(routing)};
 }
 
+at::Tensor MoeLayer::run_experts(const at::Tensor& rows, std::span<const int64_t> counts,
+                                 std::span<const size_t> places) const {
+  std::vector<at::Tensor> outputs;
+  int64_t begin = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] > 0) outputs.push_back(experts[places[i]](rows.narrow(0, begin, counts[i])));
+    begin += counts[i];
+  }
+  return outputs.empty() ? rows : at::cat(outputs, 0);
+}
+
+at::Tensor MoeLayer::run_spread_experts(const at::Tensor& rows, const std::vector<int64_t>& counts,
+                                        Communicator& processes) const {
+  const ExpertTraffic traffic(counts, processes);
+  std::vector<size_t> own(experts.size() / static_cast<size_t>(processes.size()));
+  std::iota(own.begin(), own.end(), traffic.first());
+  const at::Tensor received = exchange_rows(rows, traffic.sent(), traffic.received(), processes);
+  // Each process's rows by themselves: the products, and so their bits, are those it would compute alone.
+  std::vector<at::Tensor> outputs;
+  int64_t begin = 0;
+  for (size_t r = 0; r < traffic.received().size(); ++r) {
+    const int64_t count = traffic.received()[r];
+    outputs.push_back(run_experts(received.narrow(0, begin, count), traffic.from(r), own));
+    begin += count;
+  }
+  return exchange_rows(at::cat(outputs, 0), traffic.received(), traffic.sent(), processes);
+}
+
 void MoeLayer::visit(const std::string& prefix, const ParameterVisitor& visitor) {
   router.visit(prefix + ".deepspeed_moe.gate.wg", visitor);
   for (size_t e = 0; e < experts.size(); ++e) {
+    if (!experts[e].up_proj.weight.defined()) continue;
     experts[e].visit(prefix + ".deepspeed_moe.experts.deepspeed_experts." + std::to_string(e), visitor);
   }
   if (config.use_residual) {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "comm/communicator.hpp"
 #include "model/moe/dispatch.hpp"
 #include "nn/feed_forward.hpp"
 
@@ -41,6 +42,9 @@ struct MoeRun {
   at::Tensor router_noise = {};
   std::optional<uint64_t> gumbel_seed = {};
   std::vector<ExpertEdits> edits = {};  // [L], or empty: none
+  // The processes that share the experts of every layer, each with E / R of them (row_exchange.hpp), for runs
+  // without edits; nullptr: all are here. A pass is then collective, and so is its backward.
+  Communicator* expert_processes = nullptr;
 };
 
 struct MoeOutput {
@@ -66,7 +70,17 @@ struct MoeLayer {
   // numbered by the router's rows, whoever stands behind them.
   MoeOutput operator()(const at::Tensor& x, const MoeRun& run, const at::Tensor& noise,
                        std::span<const SampleRows> samples = {}, const ExpertEdits& edits = {}) const;
+  // Experts without weights live in other processes and are left out.
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
+
+ private:
+  // rows [N, H], counts[i] of each in order for the expert that stands at places[i]: the outputs, [N, H]. An
+  // expert with no rows stays silent.
+  at::Tensor run_experts(const at::Tensor& rows, std::span<const int64_t> counts,
+                         std::span<const size_t> places) const;
+  // The same with `counts` [E] of all experts, wherever they are.
+  at::Tensor run_spread_experts(const at::Tensor& rows, const std::vector<int64_t>& counts,
+                                Communicator& processes) const;
 };
 
 }  // namespace moellava
