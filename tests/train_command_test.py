@@ -127,6 +127,15 @@ class TrainCommand(unittest.TestCase):
                                    output, *common], capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stderr)
             model = output
+        # The projector of stage 1 also stands alone, for --pretrain_mm_mlp_adapter here and elsewhere.
+        adapter = ["--pretrain_mm_mlp_adapter", self.folder / "stage1/mm_projector.bin"]
+        for name, flags in (("after-stage1", []), ("with-adapter", adapter)):
+            start = self.folder / ("model" if flags else "stage1")
+            done = subprocess.run([PROGRAM, "train", "--stage", "2", "--model_name_or_path", start, "--output_dir",
+                                   self.folder / name, *flags, *common], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((self.folder / "after-stage1/model.safetensors").read_bytes(),
+                         (self.folder / "with-adapter/model.safetensors").read_bytes())
 
     def test_bad_values_name_flag_value_and_range(self):
         output = self.folder / "never"

@@ -11,6 +11,7 @@
 #include "base/say.hpp"
 #include "comm/collectives.hpp"
 #include "model/npy_tensors.hpp"
+#include "model/projector_file.hpp"
 #include "nn/precision.hpp"
 #include "train/checkpoint.hpp"
 #include "train/output_folder.hpp"
@@ -141,6 +142,7 @@ class Run {
     experts_.collect();
     if (output_ == nullptr) return;
     save_model(model_, tokenizer, output_->path());
+    if (settings_.stage == 1) save_projector(model_, output_->path());
     prune_checkpoints(output_->path(), /*keep=*/1);
     write_file_atomic(output_->path() / "trainer_state.json", state_json(state_).dump(1) + "\n");
   }
