@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "base/error.hpp"
+#include "generate/answer_writer.hpp"
 
 namespace moellava {
 
@@ -25,62 +25,9 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// Holds the answer's text back where a stop text may be beginning.
-class StopFilter {
- public:
-  explicit StopFilter(const std::vector<std::string>& stops) : stops_(stops) {}
-
-  // Adds text; true when a stop text is complete, which then ends the text.
-  bool add(std::string_view more) {
-    text_ += more;
-    size_t first = std::string::npos;
-    for (const std::string& stop : stops_) {
-      if (!stop.empty()) first = std::min(first, text_.find(stop));
-    }
-    if (first == std::string::npos) return false;
-    text_.resize(first);
-    return true;
-  }
-
-  // What can be shown now and was not shown before.
-  std::string take(bool last) {
-    size_t held = 0;
-    for (const std::string& stop : stops_) {
-      for (size_t n = std::min(stop.size(), text_.size()); n > held && !last; --n) {
-        if (text_.ends_with(std::string_view(stop).substr(0, n))) held = n;
-      }
-    }
-    const size_t end = std::max(shown_, text_.size() - held);
-    std::string part = text_.substr(shown_, end - shown_);
-    shown_ = end;
-    return part;
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  const std::vector<std::string>& stops_;
-  std::string text_;
-  size_t shown_ = 0;
-};
-
-// Also true for recorded noise: then the cache holds what no other run would compute.
-bool may_drop(const ModelConfig& config, const MoeRun& run) {
-  const MoeConfig& moe = config.moe;
-  if (!moe.enabled()) return false;
-  const double factor = run.capacity_factor.value_or(moe.eval_capacity_factor);
-  const int64_t most = *std::max_element(moe.experts.begin(), moe.experts.end());
-  const auto top_k = static_cast<double>(run.top_k.value_or(moe.top_k));
-  return factor * top_k < static_cast<double>(most) || run.router_noise.defined();
-}
-
 // For runs that drop nothing: whether a token gets the same experts in both.
 bool choose_alike(const MoeRun& a, const MoeRun& b) {
   return a.top_k == b.top_k && a.gumbel_seed == b.gumbel_seed && a.edits == b.edits;
-}
-
-int64_t positions_of(const int32_t* begin, const int32_t* end, int64_t tokens_per_image) {
-  const int64_t images = std::count(begin, end, kImageTokenId);
-  return (end - begin) + images * (tokens_per_image - 1);
 }
 
 at::Tensor project_if_any(const MoeLlava& model, const at::Tensor& features) {
@@ -122,69 +69,51 @@ void Engine::reserve(int64_t positions, int64_t kept) {
 GenerateResult Engine::generate(const GenerateRequest& request,
                                 const std::function<void(std::string_view)>& on_text) {
   const at::NoGradGuard no_grad;
-  if (request.ids.empty()) throw bad_data("prompt", "empty");
   const Decoder& decoder = model_.decoder();
-  GenerateResult result;
   Stopwatch watch;
 
   // 1. The prompt, less what the cache already holds.
+  const int64_t positions = prompt_positions(model_, request);
   const std::vector<SampleIds> sample_ids = {{.ids = request.ids, .labels = {}}};
   const Spliced prompt = splice(decoder, sample_ids, project_if_any(model_, request.features));
-  result.prompt_positions = prompt.lengths[0];
   const int64_t limit = model_.config().decoder.max_positions;
-  if (result.prompt_positions >= limit) {
-    throw bad_data("prompt", "longer than the context",
-                   {.found = std::to_string(result.prompt_positions) + " positions",
-                    .expected = "less than " + std::to_string(limit)});
-  }
-  const int64_t most = std::clamp<int64_t>(request.max_new_tokens, 0, limit - result.prompt_positions);
-  result.reused_positions = reusable_positions(request, result.prompt_positions);
+  const int64_t most = std::clamp<int64_t>(request.max_new_tokens, 0, limit - positions);
+  const int64_t reused = reusable_positions(request, positions);
   last_.ids.clear();  // stays so if something throws
-  reserve(result.prompt_positions + most, result.reused_positions);
-  const at::Tensor rest =
-      prompt.embeddings.narrow(1, result.reused_positions, result.prompt_positions - result.reused_positions);
+  reserve(positions + most, reused);
+  const at::Tensor rest = prompt.embeddings.narrow(1, reused, positions - reused);
   DecoderOutput output = decoder.forward(rest, {.moe = request.moe, .cache = &last_.cache});
   if (request.on_routing) request.on_routing(request.ids, output.routing);
   MoeRun moe = request.moe;
   moe.router_noise = at::Tensor();
   at::Tensor logits =
       decoder.logits(output.hidden.select(1, output.hidden.size(1) - 1)).contiguous();  // [1, V]
-  result.prompt_seconds = watch.lap();
+  const double prompt_seconds = watch.lap();
 
   // 2. One token after the other.
-  StreamDecoder stream(tokenizer_);
-  StopFilter filter(request.stop);
+  AnswerWriter writer(tokenizer_, request, most);
   // Rows of the vocabulary beyond the tokenizer are padding and can never be chosen.
   const auto choices = static_cast<size_t>(std::min<int64_t>(tokenizer_.size(), logits.size(1)));
-  auto ends = [&](int32_t id) {
-    return id == tokenizer_.eos_id ||
-           std::find(request.stop_ids.begin(), request.stop_ids.end(), id) != request.stop_ids.end();
-  };
-  auto show = [&](bool last) {
-    const std::string part = filter.take(last);
+  auto show = [&] {
+    const std::string part = writer.take();
     if (on_text && !part.empty()) on_text(part);
   };
-  bool stopped = false;
-  while (!stopped && static_cast<int64_t>(result.ids.size()) < most) {
-    const int32_t id = sample({logits.data_ptr<float>(), choices}, request.sampling, result.ids.size());
-    stopped = ends(id);
-    if (stopped) {
-      result.end_id = id;
-      break;
-    }
-    result.ids.push_back(id);
-    stopped = filter.add(stream.push(id));
-    if (stopped || static_cast<int64_t>(result.ids.size()) == most) break;
-    show(/*last=*/false);
+  while (writer.wants_more()) {
+    const int32_t id = sample({logits.data_ptr<float>(), choices}, request.sampling, writer.size());
+    writer.push(id);
+    if (!writer.wants_more()) break;
+    show();
     output = decoder.forward(decoder.embed(at::tensor({static_cast<int64_t>(id)}).view({1, 1})),
                              {.moe = moe, .cache = &last_.cache});
     if (request.on_routing) request.on_routing(std::span(&id, 1), output.routing);
     logits = decoder.logits(output.hidden.select(1, 0)).contiguous();
   }
-  if (!stopped) filter.add(stream.finish());
-  show(/*last=*/true);
-  result.reason = stopped ? FinishReason::Stop : FinishReason::Length;
-  result.text = filter.text();
+  writer.finish();
+  show();
+  GenerateResult result = std::move(writer.result());
+  result.prompt_positions = positions;
+  result.reused_positions = reused;
+  result.prompt_seconds = prompt_seconds;
   result.decode_seconds = watch.lap();
 
   // 3. What the cache holds now: the prompt and every token that was run. Of no use to anybody where
@@ -193,7 +122,7 @@ GenerateResult Engine::generate(const GenerateRequest& request,
   last_.features = request.features;
   last_.moe = request.moe;
   last_.ids = request.ids;
-  const auto run = static_cast<std::ptrdiff_t>(last_.cache.length - result.prompt_positions);
+  const auto run = static_cast<std::ptrdiff_t>(last_.cache.length - positions);
   last_.ids.insert(last_.ids.end(), result.ids.begin(), result.ids.begin() + run);
   return result;
 }

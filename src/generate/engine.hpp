@@ -1,49 +1,17 @@
-// Ids in, tokens out. T positions (visual tokens included), V vocabulary, M pictures, N visual tokens of one.
+// Ids in, tokens out, for one request after the other. T positions (visual tokens included), V vocabulary, M
+// pictures, N visual tokens of one.
 #pragma once
 
 #include <functional>
-#include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "generate/sampler.hpp"
-#include "model/moe_llava.hpp"
+#include "generate/request.hpp"
 #include "text/conversation.hpp"
 #include "text/tokenizer.hpp"
 
 namespace moellava {
-
-// Gets what the routers [L] chose in a pass over `ids`, a row for each, and for kImageTokenId the N of its
-// picture.
-using RoutingListener = std::function<void(std::span<const int32_t> ids, std::span<const Routing> routing)>;
-
-struct GenerateRequest {
-  std::vector<int32_t> ids;  // kImageTokenId marks a picture's place
-  at::Tensor features;  // [M, N, mm_hidden_size] from MoeLlava::encode_images; undefined without pictures
-  int64_t max_new_tokens = 512;
-  SamplingOptions sampling;
-  std::vector<std::string> stop;  // texts that end the answer and are not part of it
-  std::vector<int32_t> stop_ids;  // besides the tokenizer's end of text
-  MoeRun moe;                     // router_noise is used for the prompt only, gumbel_seed throughout
-  // Called for the whole prompt, then for every token that is run behind it. With it the cache of the request
-  // before is of no use.
-  RoutingListener on_routing = {};
-};
-
-enum class FinishReason { Stop, Length };
-
-struct GenerateResult {
-  std::vector<int32_t> ids;       // without the id that ended the answer
-  std::optional<int32_t> end_id;  // which is here; none when a stop text or the length ended it
-  std::string text;
-  FinishReason reason = FinishReason::Length;
-  int64_t prompt_positions = 0;
-  int64_t reused_positions = 0;  // of them, taken from the cache of the request before
-  double prompt_seconds = 0;
-  double decode_seconds = 0;
-};
 
 class Engine {
  public:
