@@ -29,6 +29,7 @@ PACKAGES=(
   python3 python3-venv python3-pip
   nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev libgtest-dev libgmock-dev
   libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libexif-dev libcairo2-dev libhwy-dev libopenmpi-dev openmpi-bin
+  libcurl4-openssl-dev
   chromium-headless-shell  # opens the pages that are made, in tests
 )
 LIBTORCH_WHEELS=(
