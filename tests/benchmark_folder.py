@@ -51,6 +51,12 @@ def write_vqa(folder):
     question = {"image": "a.png", "text": "What is it?" + SHORT}
     write_lines(folder / "vqav2/llava_vqav2_mscoco_test-dev2015.jsonl", [{"question_id": 1, **question}])
     write_lines(folder / "vqav2/llava_vqav2_mscoco_test2015.jsonl", [{"question_id": i} for i in (1, 2)])
+    head = {"image_id": 7, "question_id": 7001}
+    write_json(folder / "vqav2/v2_OpenEnded_mscoco_val2014_questions.json",
+               {"questions": [head | {"question": "What is it?"}]})
+    write_json(folder / "vqav2/v2_mscoco_val2014_annotations.json", {
+        "annotations": [head | {"answer_type": "other", "answers": [{"answer": "a square"}] * 10}]})
+    write_picture(folder / "vqav2/val2014/COCO_val2014_000000000007.jpg")
     write_lines(folder / "vizwiz/llava_test.jsonl", [{"question_id": 0, **question}])
     write_lines(folder / "textvqa/llava_textvqa_val_v051_ocr.jsonl", [
         {"question_id": "im", "image": "a.png", "text": "What does it say?\nReference OCR token: STOP" + SHORT}])
@@ -92,8 +98,13 @@ def write_seed_bench(folder):
 
 def write_open_ended(folder):
     for name, questions in (("llava-bench-in-the-wild", "questions"), ("mm-vet", "llava-mm-vet")):
-        write_lines(folder / name / f"{questions}.jsonl", [{"question_id": 0, "image": "a.png", "text": "Describe it."}])
+        write_lines(folder / name / f"{questions}.jsonl",
+                    [{"question_id": 0, "image": "a.png", "text": "Describe it.", "category": "detail"}])
         write_picture(folder / name / "images/a.png")
+    write_lines(folder / "llava-bench-in-the-wild/context.jsonl", [{"image": "a.png", "caption": "A cat and a dog."}])
+    write_lines(folder / "llava-bench-in-the-wild/answers_gpt4.jsonl", [{"question_id": 0, "text": "A cat and a dog."}])
+    write_json(folder / "mm-vet/mm-vet.json", {
+        "v1_0": {"question": "Describe it.", "answer": "a cat<AND>a dog", "capability": ["rec"]}})
 
 
 def write_benchmarks(folder):

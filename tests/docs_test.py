@@ -10,7 +10,7 @@ import sys
 import tempfile
 import unittest
 
-from benchmark_folder import write_benchmarks
+from benchmark_folder import write_benchmarks, write_lines
 from processes import MPIRUN, in_processes
 from train_tiny_folder import write_data, write_language_model, write_tower
 
@@ -61,6 +61,8 @@ class ShownCommands(unittest.TestCase):
             (folder / "scene.jpg").write_bytes((folder / "pictures/0.png").read_bytes())
             write_benchmarks(folder / "eval")
             (folder / "configs").symlink_to(ROOT / "configs")
+            write_lines(folder / "mm-vet.jsonl", [{"question_id": 0, "prompt": "Describe it.", "text": "a cat"}])
+            write_lines(folder / "verdicts.jsonl", [{"task": "mm_vet", "question_id": 0, "verdict": "0.5"}])
             shown = [(page, words) for page in PAGES for words in commands(page)]
             self.assertGreaterEqual(len(shown), 8)
             for page, words in shown:

@@ -4,6 +4,7 @@ Usage: eval_command_test.py MOE_LLAVA"""
 import csv
 import json
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from benchmark_folder import write_benchmarks
 from train_tiny_folder import train_arguments, write_all
 
 PROGRAM = None
-GOLDEN = pathlib.Path(__file__).resolve().parent / "golden/eval"
 QUESTIONS = [
     {"question_id": 0, "image": "0.png", "text": "Is there a dog?", "category": "presence", "answer": "yes"},
     {"question_id": "b", "image": "1.png", "text": "Is there a cat?", "category": "presence", "answer": "no"},
@@ -91,8 +91,9 @@ class EvalCommands(unittest.TestCase):
         files = [self.folder / "a.json", self.folder / "b.json"]
         heads = self.run_program("compare", *files).stdout.splitlines()[0]
         self.assertEqual([cell.strip() for cell in heads.split("|")[2:-1]], ["moe", "moe, image blanked"])
-        table = self.run_program("compare", *files, "--labels", "MoE", "MoE, blind").stdout
+        table, pairs = self.run_program("compare", *files, "--labels", "MoE", "MoE, blind").stdout.split("\n\n")
         self.assertEqual({line.count("|") for line in table.splitlines()}, {4})
+        self.assertRegex(pairs, r"MoE against MoE, blind: .* of 4 questions, p = .* \(McNemar, exact\)")
         self.assertIn("| MoE, blind |", table)
         self.assertIn("expected 2", self.run_program("compare", *files, "--labels", "one", code=2).stderr)
 
@@ -102,15 +103,15 @@ class EvalCommands(unittest.TestCase):
 
     def test_every_benchmark_that_is_scored_here(self):
         counts = {"pope": 6, "scienceqa": 2, "textvqa": 1, "gqa": 1, "mme": 2, "mmbench": 2, "mmbench_cn": 2,
-                  "seed_bench": 1}
+                  "seed_bench": 1, "vqav2_val": 1}
         for task, questions in counts.items():
             with self.subTest(task):
                 result, answers = self.folder / f"{task}.json", self.folder / f"{task}.jsonl"
                 self.on_benchmark(task, "--result", result, "--answers", answers)
                 written = json.loads(result.read_text())
                 self.assertEqual((written["task"], written["overall"]["questions"]), (task, questions))
-                self.assertEqual(written["asked"], questions)
-                self.assertGreater(written["images_per_second"], 0)
+                self.assertEqual(written["speed"]["asked"], questions)
+                self.assertGreater(written["speed"]["images_per_second"], 0)
                 low, high = written["overall"]["confidence_95"]
                 self.assertLessEqual(low, written["overall"]["accuracy"])
                 self.assertLessEqual(written["overall"]["accuracy"], high)
@@ -132,33 +133,103 @@ class EvalCommands(unittest.TestCase):
                 refused = self.on_benchmark(task, "--result", self.folder / "none.json", code=2)
                 self.assertIn("--result: this benchmark is not scored here", refused.stderr)
         answers = self.folder / "llava_bench.jsonl"
-        self.assertIn("1 answers", self.on_benchmark("llava_bench", "--answers", answers).stdout)
+        self.assertRegex(self.on_benchmark("llava_bench", "--answers", answers).stdout,
+                         r"llava_bench +- +- +- +scored elsewhere +1 ")
         self.assertEqual(len(answers.read_text().splitlines()), 1)
 
-    def test_answers_made_elsewhere(self):
-        """The official scripts' results for the same answers; no question file where they need none."""
-        pope, result, submission = GOLDEN / "pope", self.folder / "golden.json", self.folder / "golden.txt"
-        for task, predictions, arguments, published in (
-                ("pope", pope / "answers.jsonl",
-                 ["--questions", pope / "questions.jsonl", "--annotations", pope / "annotations"], 57.9322),
-                ("scienceqa", GOLDEN / "sqa/answers.jsonl", ["--annotations", GOLDEN / "sqa"], 23.5294),
-                ("textvqa", GOLDEN / "textvqa/answers.jsonl",
-                 ["--annotations", GOLDEN / "textvqa/annotations.json"], 93.75),
-                ("gqa", GOLDEN / "gqa/merge.jsonl",
-                 ["--questions", GOLDEN / "gqa/testdev_balanced_questions.json"], 55.0)):
-            with self.subTest(task):
-                self.run_program("eval", "--task", task, "--predictions", predictions, "--result", result, *arguments)
-                self.assertAlmostEqual(json.loads(result.read_text())["published"]["value"], published, places=4)
-        vqav2 = GOLDEN / "vqav2"
-        self.run_program("eval", "--task", "vqav2", "--predictions", vqav2 / "answers/test-dev/ck/merge.jsonl",
-                         "--annotations", vqav2 / "llava_vqav2_mscoco_test2015.jsonl", "--submission", submission)
-        self.assertEqual(submission.read_bytes(), (vqav2 / "answers_upload/test-dev/ck.json").read_bytes())
+    SEVERAL = {"pope": 6, "mme": 2, "vqav2": 1, "mmbench": 2}
+
+    def run_several(self, out, *arguments, **options):
+        return self.on_benchmark(",".join(self.SEVERAL), "--out", out, *arguments, **options)
+
+    def test_several_benchmarks_in_one_command(self):
+        out = self.folder / "several"
+        table = self.run_several(out).stdout.splitlines()
+        self.assertEqual([line.split()[0] for line in table[2:6]], list(self.SEVERAL))
+        self.assertRegex(table[-1], "parameters .* active; pictures 16 px")
+        report = json.loads((out / "report.json").read_text())["results"]
+        self.assertEqual([result["task"] for result in report], list(self.SEVERAL))
+        for result in report:
+            task = result["task"]
+            self.assertEqual(json.loads((out / f"results/{task}.json").read_text()), result)
+            self.assertEqual(len((out / f"answers/{task}.jsonl").read_text().splitlines()), self.SEVERAL[task])
+            if task == "vqav2":
+                self.assertEqual((result["scored_elsewhere"], result.get("overall")), (1, None))
+            else:
+                low, high = result["published"]["confidence_95"]
+                self.assertLessEqual(low, result["published"]["value"])
+                self.assertLessEqual(result["published"]["value"], high)
+        self.assertEqual(sorted(path.name for path in (out / "submissions").iterdir()), ["mmbench.tsv", "vqav2.json"])
+        page = (out / "report.md").read_text()
+        for heading in ("# Evaluation of", "## pope", "## mme", "## mmbench"):
+            self.assertIn(heading + "", page)
+        # Nothing is asked again, and who is asked nothing is as fast as before.
+        before = (out / "report.json").read_bytes()
+        self.run_several(out)
+        self.assertEqual((out / "report.json").read_bytes(), before)
+        # The same answers, as if made elsewhere.
+        scored = self.folder / "scored"
+        self.run_program("eval", "--tasks", "pope,mme", "--data", self.benchmarks, "--predictions", out / "answers",
+                         "--out", scored)
+        again = json.loads((scored / "report.json").read_text())["results"]
+        self.assertEqual([result["published"] for result in again], [result["published"] for result in report[:2]])
+        pairs = self.run_program("compare", out, scored, "--published").stdout
+        self.assertRegex(pairs, r"\| MoE-LLaVA-1.8B +\| +2.2 B \| +336 \| 87.0 \| 1291.6 \|")
+        self.assertEqual(re.findall("^## (.*)", pairs, re.M), ["pope", "mme", "mmbench"])
+        self.assertIn("better in 0, worse in 0 of 6 questions, p = 1", pairs)
+
+    def test_a_killed_run_of_several_goes_on(self):
+        def without_speed(out):
+            report = json.loads((out / "report.json").read_text())["results"]
+            for result in report:
+                del result["speed"]
+            return report
+        whole, killed = self.folder / "several_whole", self.folder / "several_killed"
+        self.run_several(whole)
+        command = [PROGRAM, "eval", "--model", self.model, "--tasks", ",".join(self.SEVERAL), "--data",
+                   self.benchmarks, "--threads", "1", "--max-new-tokens", "3", "--out", killed]
+        running = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while running.poll() is None and not (killed / "results/pope.json").exists():
+            time.sleep(0.001)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        self.assertFalse((killed / "report.json").exists())
+        self.run_several(killed)
+        self.assertEqual(without_speed(killed), without_speed(whole))
+        for task in self.SEVERAL:
+            self.assertEqual((killed / f"answers/{task}.jsonl").read_bytes(),
+                             (whole / f"answers/{task}.jsonl").read_bytes())
+
+    def test_pictures_missing_from_several_benchmarks_are_named_together(self):
+        broken = self.folder / "broken"
+        write_benchmarks(broken)
+        (broken / "pope/val2014/1.png").unlink()
+        (broken / "MME/MME_Benchmark_release_version/OCR/1.png").unlink()
+        out = self.folder / "none"
+        refused = self.run_program("eval", "--model", self.model, "--tasks", "pope,mme", "--data", broken, "--out", out,
+                                   code=3).stderr
+        self.assertIn("2 pictures: missing: found no", refused)
+        self.assertRegex(refused, r"pope/val2014/1.png \(.*llava_pope_test.jsonl:2\), .*OCR/1.png \(.*llava_mme.jsonl:1\)")
+        self.assertFalse((out / "answers/pope.jsonl").exists())
+
+    def test_flags_that_do_not_go_together(self):
+        for arguments, expected in (
+                (["--tasks", "pope,mme", "--answers", "a.jsonl"], "--answers: for one benchmark only"),
+                (["--tasks", "pope,mme", "--questions", "q.jsonl"], "--questions: for one benchmark only"),
+                (["--tasks", "pope", "--result", "a.json", "--out", "none"], "--result: for one benchmark only"),
+                (["--tasks", "pope,pope"], "--tasks: a benchmark is named twice"),
+                (["--tasks", "pope,mem"], "--tasks: no such benchmark")):
+            refused = self.run_program("eval", "--model", self.model, "--data", self.benchmarks, *arguments, code=2)
+            self.assertIn(expected, refused.stderr)
+        refused = self.run_program("eval", "--model", self.model, "--task", "pope", "--data", self.benchmarks,
+                                   "--annotations", self.folder / "nowhere", code=4)
+        self.assertIn("nowhere: no such file or folder", refused.stderr)
 
     def test_circular_options(self):
         result = self.folder / "circular.json"
         self.on_benchmark("mmbench", "--circular", "--result", result)
         written = json.loads(result.read_text())
-        self.assertEqual((written["asked"], written["overall"]["questions"]), (3 + 2, 2))
+        self.assertEqual((written["speed"]["asked"], written["overall"]["questions"]), (3 + 2, 2))
 
     def test_a_killed_run_goes_on(self):
         questions = self.folder / "many.jsonl"
@@ -183,9 +254,9 @@ class EvalCommands(unittest.TestCase):
             scores[name] = json.loads(result.read_text())
         self.assertEqual(answers.read_bytes(), (self.folder / "whole.jsonl").read_bytes())
         self.assertTrue(set(kept) <= set(answers.read_text().splitlines()))
-        self.assertLess(scores["killed"]["asked"], 60)
-        for field in ("overall", "categories", "yes_ratio", "yes_no_unclear", "parameters"):
-            self.assertEqual(scores["killed"][field], scores["whole"][field])
+        self.assertLess(scores["killed"].pop("speed")["asked"], 60)
+        self.assertEqual(scores["whole"].pop("speed")["asked"], 60)
+        self.assertEqual(scores["killed"], scores["whole"])
 
     def test_answers_of_another_run(self):
         self.evaluate("mine")
@@ -215,7 +286,7 @@ class EvalCommands(unittest.TestCase):
         answers = self.folder / "none.jsonl"
         refused = self.run_program("eval", "--model", self.model, "--questions", questions, "--image-folder",
                                    self.folder / "images", "--answers", answers, code=3)
-        self.assertIn("2 pictures are missing", refused.stderr)
+        self.assertIn("2 pictures: missing: found no", refused.stderr)
         self.assertIn("no.png", refused.stderr)
         self.assertIn("nope.png", refused.stderr)
         self.assertFalse(answers.exists())

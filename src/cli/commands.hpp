@@ -11,7 +11,8 @@ void add_tokenize_command(CLI::App& app);
 void add_dump_command(CLI::App& app);
 void add_train_command(CLI::App& app);
 void add_data_command(CLI::App& app);
-void add_eval_command(CLI::App& app);  // "eval", and "compare" over its results
+void add_eval_command(CLI::App& app);
+void add_compare_command(CLI::App& app);
 void add_routing_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_make_random_command(CLI::App& app);

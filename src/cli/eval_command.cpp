@@ -1,18 +1,23 @@
-// `moe-llava eval`: questions with known answers to scores; `moe-llava compare`: several results side by
-// side.
+// `moe-llava eval`: questions with known answers to scores.
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "base/string_printf.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
-#include "cli/model_options.hpp"
+#include "cli/eval_plan.hpp"
 #include "cli/trace_recorder.hpp"
 #include "eval/answer_log.hpp"
+#include "eval/answer_text.hpp"
 #include "eval/prepare.hpp"
+#include "eval/published_results.hpp"
 #include "eval/report.hpp"
 #include "eval/runner.hpp"
 #include "eval/task.hpp"
@@ -25,74 +30,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct EvalFlags {
-  ModelOptions model;
-  std::string task = "short_answer";
-  TaskInput input;
-  std::string data;
-  RunOptions run;
-  int64_t limit = 0;
-  std::optional<int64_t> max_new_tokens;
-  std::string predictions;
-  std::string answers;
-  std::string trace;
-  std::string submission;
-  std::string result;
-};
-
-// Before an hour of work, not after it.
-void require_folder_of(const std::string& file, const char* flag) {
-  if (file.empty()) return;
-  const fs::path folder = fs::absolute(fs::path(file)).parent_path();
-  if (!fs::is_directory(folder))
-    throw usage_error(flag, "no such folder", {.found = "\"" + printable(folder.string()) + "\""});
-}
-
-// A path that was given, or where the published archives have it below --data.
-fs::path given_or_below(const fs::path& given, const EvalFlags& flags, std::string_view layout,
-                        const char* flag) {
-  if (!given.empty() || layout.empty()) return given;
-  if (flags.data.empty()) {
-    throw usage_error(flag, "needed for this benchmark",
-                      {.hint = "or --data, the folder that has " + std::string(layout)});
-  }
-  return fs::path(flags.data) / layout;
-}
-
-// What to ask and score. Nothing has been read yet.
-TaskInput task_input(const EvalFlags& flags, const Task& task) {
-  TaskInput input = flags.input;
-  const bool needs_questions = flags.predictions.empty() || !task.scored_without_questions;
-  if (needs_questions)
-    input.questions = given_or_below(input.questions, flags, task.layout.questions, "--questions");
-  if (needs_questions && input.questions.empty())
-    throw usage_error("--questions", "needed for this benchmark");
-  input.annotations = given_or_below(input.annotations, flags, task.layout.annotations, "--annotations");
-  input.partial = flags.limit > 0;
-  return input;
-}
-
-void require_possible(const EvalFlags& flags, const Task& task) {
-  require_folder_of(flags.answers, "--answers");
-  require_folder_of(flags.trace, "--trace");
-  require_folder_of(flags.result, "--result");
-  require_folder_of(flags.submission, "--submission");
-  if (task.score == nullptr && !flags.result.empty())
-    throw usage_error("--result", "this benchmark is not scored here",
-                      {.expected = "--answers or --submission"});
-  if (task.submission == nullptr && !flags.submission.empty())
-    throw usage_error("--submission", "this benchmark takes none", {.expected = "--answers"});
-  if (flags.input.circular && !task.rotates_options)
-    throw usage_error("--circular", "this benchmark has no options to rotate");
-  if (flags.model.model.empty() && flags.predictions.empty())
-    throw usage_error("--model", "missing", {.expected = "--model, or --predictions to score"});
-}
-
-// All that changes an answer beside the name of the model and the question.
-std::string settings_of(const EvalFlags& flags, const RunOptions& run, MoeLlava& model) {
-  std::string text = "max_new_tokens " + std::to_string(run.max_new_tokens);
-  text += string_printf(", weights %016llx", static_cast<unsigned long long>(weights_fingerprint(model)));
-  if (run.blank_images) text += ", blank_images";
+// All that changes an answer beside the name of the model, the question and the longest answer.
+std::string settings_of(const EvalFlags& flags, MoeLlava& model) {
+  std::string text =
+      string_printf("weights %016llx", static_cast<unsigned long long>(weights_fingerprint(model)));
+  if (flags.run.batch_size > 1) text += ", batch_size " + std::to_string(flags.run.batch_size);
+  if (flags.run.blank_images) text += ", blank_images";
   if (!flags.model.conversation.empty()) text += ", conv " + flags.model.conversation;
   if (!flags.model.vision_tower.empty()) text += ", vision_tower " + flags.model.vision_tower;
   if (!flags.model.mm_projector.empty()) text += ", mm_projector " + flags.model.mm_projector;
@@ -100,106 +43,154 @@ std::string settings_of(const EvalFlags& flags, const RunOptions& run, MoeLlava&
   return text + flags.model.moe_settings();
 }
 
-// Fills in who answered, at what cost.
-std::vector<Answer> ask(const EvalFlags& flags, const Task& task, const TaskInput& input,
-                        EvalResult& result) {
-  std::vector<Question> questions = task.load(input);
-  if (flags.limit > 0) questions.resize(std::min(questions.size(), static_cast<size_t>(flags.limit)));
-  RunOptions run = flags.run;
-  run.max_new_tokens = flags.max_new_tokens.value_or(task.max_new_tokens);
-  if (run.image_folder.empty() && !flags.data.empty())
-    run.image_folder = fs::path(flags.data) / task.layout.images;
-  require_pictures(questions, run.image_folder);
-  const LoadedModel loaded = flags.model.load();
-  AnswerLog log(flags.answers, task, questions, folder_name(flags.model.model),
-                settings_of(flags, run, *loaded.model));
-  run.moe = flags.model.moe_run(*loaded.model);
-  const ModelConfig& config = loaded.model->config();
-  result.model = flags.model.model;
-  result.image_size = config.vision ? config.preprocess.size : 0;
-  result.parameters = count_parameters(*loaded.model);
-  std::optional<TraceRecorder> recorder;
-  if (!flags.trace.empty()) {
-    for (size_t i = 0; i < questions.size(); ++i) {
-      if (log.has(i))
-        throw usage_error("--trace", "an earlier run has answered some of the questions",
-                          {.hint = "a trace needs all of them asked: begin with other --answers"});
+// The questions of every benchmark; all files are read before the first question is asked.
+std::vector<std::vector<Question>> load_questions(const EvalFlags& flags, std::span<const PlannedTask> plan) {
+  std::vector<std::vector<Question>> questions;
+  std::string missing;
+  size_t count = 0;
+  for (const PlannedTask& planned : plan) {
+    std::vector<Question>& asked = questions.emplace_back(planned.task->load(planned.input));
+    if (flags.limit > 0) asked.resize(std::min(asked.size(), static_cast<size_t>(flags.limit)));
+    for (const std::string& picture : missing_pictures(asked, planned.run.image_folder)) {
+      missing += (count++ == 0 ? "no " : ", ") + picture;
     }
-    recorder.emplace(*loaded.model, *loaded.tokenizer, flags.model.model, run.moe.top_k);
-    const std::string source =
-        flags.task == "short_answer" ? fs::path(input.questions).stem().string() : flags.task;
-    run.on_question = [&, source](const Question& question) {
-      TracedSample sample = traced_sample(question, source);
-      sample.cropped = task.center_crop;
-      recorder->begin(std::move(sample));
-    };
-    run.on_routing = [&](auto ids, auto routing) { recorder->add(ids, routing); };
   }
-  result.cost = answer_questions(*loaded.model, *loaded.tokenizer, task, questions, run, log);
+  if (count > 0) throw bad_data(std::to_string(count) + " pictures", "missing", {.found = missing});
+  return questions;
+}
+
+// The judge that the flags name; what it said is kept with the rest of --out, unless told otherwise.
+std::optional<Judge> judge_of(const EvalFlags& flags) {
+  if (!flags.judges()) return std::nullopt;
+  std::optional<ChatEndpointOptions> endpoint;
+  if (!flags.judge_url.empty()) {
+    const char* key = std::getenv("MOELLAVA_JUDGE_KEY");
+    endpoint = ChatEndpointOptions{.url = flags.judge_url,
+                                   .model = flags.judge_model,
+                                   .key = key != nullptr ? key : "",
+                                   .timeout = std::chrono::seconds(flags.judge_timeout)};
+  }
+  fs::path recorded = flags.judge_answers;
+  if (recorded.empty() && !flags.out.empty()) recorded = fs::path(flags.out) / "judge.jsonl";
+  return std::optional<Judge>(std::in_place, recorded, std::move(endpoint));
+}
+
+// Scores the answers, by the judge where the benchmark has one, and writes what is to be written.
+void finish(const EvalFlags& flags, const PlannedTask& planned, const std::vector<Answer>& answers,
+            std::optional<Judge>& judge, EvalResult& result) {
+  const Task& task = *planned.task;
+  if (!planned.submission.empty())
+    write_file_atomic(planned.submission, task.submission(planned.input, answers));
+  if (task.score != nullptr) {
+    result.scores = task.score(planned.input, answers);
+  } else if (task.judge_requests != nullptr && judge) {
+    const std::string instruction =
+        flags.judge_prompt.empty() ? "" : std::string(trimmed(read_file(flags.judge_prompt, 1 << 20)));
+    const auto requests = task.judge_requests(planned.input, answers, instruction);
+    result.scores = task.score_judged(planned.input, answers,
+                                      judge->verdicts(std::string(task.name), requests, task.understands));
+  } else {
+    result.scored_elsewhere = std::ssize(answers);
+  }
+  if (!planned.result.empty()) write_file_atomic(planned.result, result_json(result).dump(2) + "\n");
+}
+
+EvalResult result_of(const PlannedTask& planned) {
+  return {.model = "",
+          .task = std::string(planned.task->name),
+          .questions = planned.input.questions.string(),
+          .blank_images = planned.run.blank_images,
+          .parameters = {},
+          .cost = {},
+          .scores = {}};
+}
+
+// Lets the recorder see every question of a benchmark. Throws Usage when some will not be asked.
+void record(const PlannedTask& planned, const std::vector<Question>& questions, const AnswerLog& log,
+            TraceRecorder& recorder, RunOptions& run) {
+  for (size_t i = 0; i < questions.size(); ++i) {
+    if (log.has(i))
+      throw usage_error("--trace", "an earlier run has answered some of the questions",
+                        {.hint = "a trace needs all of them asked: begin with other --answers"});
+  }
+  const std::string task(planned.task->name);
+  const std::string source = task == "short_answer" ? planned.input.questions.stem().string() : task;
+  run.on_question = [&recorder, source, cropped = planned.task->center_crop](const Question& question) {
+    TracedSample sample = traced_sample(question, source);
+    sample.cropped = cropped;
+    recorder.begin(std::move(sample));
+  };
+  run.on_routing = [&recorder](auto ids, auto routing) { recorder.add(ids, routing); };
+}
+
+std::vector<EvalResult> ask(const EvalFlags& flags, std::span<const PlannedTask> plan) {
+  const std::vector<std::vector<Question>> questions = load_questions(flags, plan);
+  const LoadedModel loaded = flags.model.load();
+  const ModelConfig& config = loaded.model->config();
+  const MoeRun moe = flags.model.moe_run(*loaded.model);
+  const std::string settings = settings_of(flags, *loaded.model);
+  std::optional<Judge> judge = judge_of(flags);
+  std::optional<TraceRecorder> recorder;
+  if (!flags.trace.empty()) recorder.emplace(*loaded.model, *loaded.tokenizer, flags.model.model, moe.top_k);
+  std::vector<EvalResult> results;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    RunOptions run = plan[i].run;
+    run.moe = moe;
+    AnswerLog log(plan[i].answers, *plan[i].task, questions[i], folder_name(flags.model.model),
+                  "max_new_tokens " + std::to_string(run.max_new_tokens) + ", " + settings);
+    if (recorder) record(plan[i], questions[i], log, *recorder, run);
+    EvalResult& result = results.emplace_back(result_of(plan[i]));
+    result.model = flags.model.model;
+    result.image_size = config.vision ? config.preprocess.size : 0;
+    result.parameters = count_parameters(*loaded.model);
+    result.cost = answer_questions(*loaded.model, *loaded.tokenizer, *plan[i].task, questions[i], run, log);
+    // Who was asked nothing now, but was before, is as fast as before.
+    if (result.cost.questions == 0 && fs::exists(plan[i].result))
+      result.cost = read_results(plan[i].result).front().cost;
+    finish(flags, plan[i], log.answers(), judge, result);
+  }
   if (recorder) write_trace(flags.trace, recorder->trace());
-  return log.answers();
+  return results;
+}
+
+std::vector<EvalResult> score_predictions(const EvalFlags& flags, std::span<const PlannedTask> plan) {
+  std::optional<Judge> judge = judge_of(flags);
+  std::vector<EvalResult> results;
+  for (const PlannedTask& planned : plan) {
+    const std::vector<Answer> answers = read_answers(planned.predictions, planned.task->skips_broken_answers);
+    if (answers.empty()) throw bad_data(planned.predictions.string(), "no answers in it");
+    EvalResult& result = results.emplace_back(result_of(planned));
+    result.model = answers.front().model_id;
+    finish(flags, planned, answers, judge, result);
+  }
+  return results;
 }
 
 void evaluate(const EvalFlags& flags) {
-  const Task& task = find_task(flags.task);
-  require_possible(flags, task);
-  const TaskInput input = task_input(flags, task);
-  EvalResult result{.model = "",
-                    .task = std::string(task.name),
-                    .questions = input.questions.string(),
-                    .blank_images = flags.run.blank_images,
-                    .parameters = {},
-                    .cost = {},
-                    .scores = {}};
-  std::vector<Answer> answers;
-  if (flags.predictions.empty()) {
-    answers = ask(flags, task, input, result);
-  } else {
-    answers = read_answers(flags.predictions, task.skips_broken_answers);
-    if (answers.empty()) throw bad_data(flags.predictions, "no answers in it");
-    result.model = answers.front().model_id;
+  const std::vector<PlannedTask> plan = plan_tasks(flags);
+  const std::vector<EvalResult> results =
+      flags.predictions.empty() ? ask(flags, plan) : score_predictions(flags, plan);
+  std::string paper;
+  if (flags.published) {
+    const std::vector<std::vector<EvalResult>> reports = {results};
+    paper = "\n" + published_tables(reports, std::vector<std::string>{folder_name(results[0].model)});
   }
-  if (!flags.submission.empty()) write_file_atomic(flags.submission, task.submission(input, answers));
-  if (task.score == nullptr) {
-    std::printf("%zu answers; %s is scored elsewhere\n", answers.size(), flags.task.c_str());
-    return;
+  if (!flags.out.empty()) {
+    write_file_atomic(fs::path(flags.out) / "report.json", report_json(results).dump(2) + "\n");
+    write_file_atomic(fs::path(flags.out) / "report.md", markdown_report(results) + paper);
   }
-  result.scores = task.score(input, answers);
-  if (!flags.result.empty()) write_file_atomic(flags.result, result_json(result).dump(2) + "\n");
-  std::fputs(result_table(result).c_str(), stdout);
-}
-
-void compare(const std::vector<std::string>& files, std::vector<std::string> labels) {
-  std::vector<EvalResult> results;
-  for (const std::string& file : files) results.push_back(read_result(file));
-  if (labels.empty()) {
-    labels.reserve(results.size());
-    for (const EvalResult& result : results)
-      labels.push_back(folder_name(result.model) + (result.blank_images ? ", image blanked" : ""));
-  }
-  std::fputs(comparison_table(results, labels).c_str(), stdout);
-}
-
-void add_compare_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("compare", "Results of eval side by side, as a Markdown table");
-  auto files = std::make_shared<std::vector<std::string>>();
-  auto labels = std::make_shared<std::vector<std::string>>();
-  command->add_option("results", *files, "result files of eval")->required()->type_name("RESULT.json");
-  command
-      ->add_option("--labels", *labels, "heads of the columns, one for each result (default: model folders)")
-      ->type_name("TEXT");
-  command->footer(R"(Examples:
-  moe-llava compare moe.json blank.json dense.json --labels "MoE" "MoE, image blanked" "dense")");
-  command->callback([files, labels] { compare(*files, *labels); });
+  const bool one_scored = results.size() == 1 && !results[0].scored_elsewhere;
+  std::fputs(((one_scored ? result_table(results[0]) : overview_table(results)) + paper).c_str(), stdout);
 }
 
 void add_question_options(CLI::App& command, EvalFlags& flags) {
   std::string names;
   for (const std::string& name : task_names()) names += (names.empty() ? "" : ", ") + name;
-  command.add_option("--task", flags.task, "benchmark: " + names)
-      ->type_name("NAME")
+  command.add_option("--tasks,--task", flags.tasks, "benchmarks, separated by commas: " + names)
+      ->delimiter(',')
+      ->type_name("NAME,...")
       ->group("Questions")
-      ->capture_default_str();
+      ->default_str("short_answer");
   command
       .add_option("--data", flags.data,
                   "folder with the benchmarks as they are published (docs/evaluation.md)")
@@ -228,6 +219,11 @@ void add_question_options(CLI::App& command, EvalFlags& flags) {
       ->check(CLI::Range(1, 1 << 30))
       ->type_name("N")
       ->group("Questions");
+  command.add_option("--batch-size", flags.run.batch_size, "questions answered at once")
+      ->check(number_from<size_t>(1, 1024))
+      ->type_name("N")
+      ->group("Performance")
+      ->capture_default_str();
   command
       .add_option("--max-new-tokens", flags.max_new_tokens,
                   "longest answer, instead of the benchmark's own: 12, 128 or 1024")
@@ -238,7 +234,10 @@ void add_question_options(CLI::App& command, EvalFlags& flags) {
 
 void add_answer_options(CLI::App& command, EvalFlags& flags) {
   CLI::Option* predictions =
-      command.add_option("--predictions", flags.predictions, "score these answers; no model is run")
+      command
+          .add_option(
+              "--predictions", flags.predictions,
+              "score these answers; no model is run (for several benchmarks a folder with NAME.jsonl)")
           ->type_name("FILE")
           ->group("Questions");
   command
@@ -261,6 +260,42 @@ void add_answer_options(CLI::App& command, EvalFlags& flags) {
   command.add_option("--result", flags.result, "write the scores here, for compare")
       ->type_name("FILE")
       ->group("Output");
+  command
+      .add_option(
+          "--out", flags.out,
+          "folder for all of these, benchmark by benchmark, and for report.json and report.md; a run that "
+          "was stopped goes on")
+      ->type_name("DIR")
+      ->group("Output");
+}
+
+void add_judge_options(CLI::App& command, EvalFlags& flags) {
+  command
+      .add_option("--judge-url", flags.judge_url,
+                  "OpenAI-compatible endpoint that judges LLaVA-Bench and MM-Vet, up to /v1 (its key in "
+                  "MOELLAVA_JUDGE_KEY)")
+      ->type_name("URL")
+      ->group("Judge");
+  command.add_option("--judge-model", flags.judge_model, "the judge's name there")
+      ->type_name("NAME")
+      ->group("Judge");
+  command
+      .add_option(
+          "--judge-answers", flags.judge_answers,
+          "recorded verdicts, as JSON lines; with --judge-url only what is missing is asked, and added")
+      ->type_name("FILE")
+      ->group("Judge");
+  command
+      .add_option("--judge-prompt", flags.judge_prompt,
+                  "what the judge is told to do, instead of our words: for scores as the original's")
+      ->check(CLI::ExistingFile)
+      ->type_name("FILE")
+      ->group("Judge");
+  command.add_option("--judge-timeout", flags.judge_timeout, "seconds that a reply may take")
+      ->check(number_from<int64_t>(1, 3600))
+      ->type_name("S")
+      ->group("Judge")
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -272,12 +307,12 @@ void add_eval_command(CLI::App& app) {
   command->get_option("--model")->required(false);
   add_question_options(*command, *flags);
   add_answer_options(*command, *flags);
+  add_judge_options(*command, *flags);
   command->footer(R"(Examples:
   moe-llava eval --model run/stage3 --questions test.jsonl --image-folder images --result moe.json
-  moe-llava eval --model run/stage3 --task pope --data eval --answers pope.jsonl --result pope.json
+  moe-llava eval --model run/stage3 --tasks pope,mme,scienceqa --data eval --out scores
   moe-llava eval --task pope --data eval --predictions answers.jsonl)");
   command->callback([flags] { evaluate(*flags); });
-  add_compare_command(app);
 }
 
 }  // namespace moellava

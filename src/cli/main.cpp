@@ -42,6 +42,7 @@ int run(int argc, char** argv) {
   moellava::add_train_command(app);
   moellava::add_data_command(app);
   moellava::add_eval_command(app);
+  moellava::add_compare_command(app);
   moellava::add_routing_command(app);
   moellava::add_inspect_command(app);
   moellava::add_make_random_command(app);

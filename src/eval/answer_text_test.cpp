@@ -16,5 +16,12 @@ TEST(AnswerText, Trimmed) {
   EXPECT_EQ(trimmed("\t\r\n "), "");
 }
 
+TEST(AnswerText, NumbersOfALine) {
+  EXPECT_EQ(numbers_of(" 8 7.5\t"), (std::vector<double>{8, 7.5}));
+  EXPECT_EQ(numbers_of(""), std::vector<double>{});
+  for (const char* text : {"8/10", "8a", "eight", "8 nan", "1e999", "8 6 (fair)"})
+    EXPECT_FALSE(numbers_of(text)) << text;
+}
+
 }  // namespace
 }  // namespace moellava

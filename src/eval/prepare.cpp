@@ -68,22 +68,18 @@ Image QuestionPictures::read(const Question& question) const {
   return decode_image(MappedFile(path).bytes(), name);
 }
 
-void require_pictures(std::span<const Question> questions, const std::filesystem::path& folder) {
-  if (folder.empty()) return;  // is told with the first question that has a picture
+std::vector<std::string> missing_pictures(std::span<const Question> questions,
+                                          const std::filesystem::path& folder) {
+  if (folder.empty()) return {};  // is told with the first question that has a picture
   std::unordered_set<std::string> seen;
-  std::string missing;
-  int64_t count = 0;
+  std::vector<std::string> missing;
   for (const Question& question : questions) {
     if (question.image.empty() || question.picture != nullptr || !seen.insert(question.image).second)
       continue;
     if (std::filesystem::exists(folder / question.image)) continue;
-    ++count;
-    missing += (missing.empty() ? "" : ", ") + printable(question.image) + " (" + question.where + ")";
+    missing.push_back((folder / printable(question.image)).string() + " (" + question.where + ")");
   }
-  if (count > 0) {
-    throw bad_data(printable(folder.string()), std::to_string(count) + " pictures are missing",
-                   {.found = "no " + missing});
-  }
+  return missing;
 }
 
 std::vector<size_t> picture_order(const std::vector<Question>& questions) {

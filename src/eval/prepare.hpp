@@ -46,8 +46,9 @@ class QuestionPictures {
   at::Tensor last_features_;
 };
 
-// Throws BadData naming every picture that is not there and the first question about it.
-void require_pictures(std::span<const Question> questions, const std::filesystem::path& folder);
+// Every picture that is not in its folder, with the first question about it: "folder/a.jpg (q.jsonl:3)".
+std::vector<std::string> missing_pictures(std::span<const Question> questions,
+                                          const std::filesystem::path& folder);
 
 // Indices of the questions, those about one picture together, else in the order of the file.
 std::vector<size_t> picture_order(const std::vector<Question>& questions);

@@ -43,6 +43,10 @@ Json question_id(const JsonObject& record, std::string_view key) {
   return id;
 }
 
+std::string id_text(const Json& id) {
+  return id.is_string() ? id.get<std::string>() : id.dump();
+}
+
 std::vector<Question> read_questions(const std::filesystem::path& path) {
   std::vector<Question> questions;
   for_each_record(path, [&](const JsonObject& record) { questions.push_back(parse_question(record)); });

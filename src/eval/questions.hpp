@@ -25,6 +25,9 @@ struct Question {
 // The field of `record`, an integer or a string. Throws BadData naming it.
 Json question_id(const JsonObject& record, std::string_view key);
 
+// An id as text, be it written as a number or as a string: published files have both.
+std::string id_text(const Json& id);
+
 // Throws BadData naming file, line and field; Limit for a file above 1 GiB or a line above 1 MiB.
 std::vector<Question> read_questions(const std::filesystem::path& path);
 

@@ -61,6 +61,18 @@ TEST_F(Runner, AnswersEachQuestionAsIfItWereTheOnlyOne) {
             3U);  // else order could not be seen
 }
 
+TEST_F(Runner, AnswersInBatchesAsOneByOne) {
+  std::vector<Question> questions;
+  for (int64_t i = 0; i < 11; ++i) {
+    const std::string image = i % 4 == 3 ? "" : (i % 2 == 0 ? "red.gif" : "green.gif");
+    questions.push_back(question(image, "Is it number " + std::to_string(i * i) + "?", i));
+  }
+  const std::vector<std::string> alone = run(questions, {.image_folder = folder_});
+  for (const size_t size : {2, 4, 16}) {
+    EXPECT_EQ(run(questions, {.image_folder = folder_, .batch_size = size}), alone) << size;
+  }
+}
+
 TEST_F(Runner, SaysWhatTheEngineSays) {
   const Question asked = question("red.gif", "What is it?");
   QuestionPictures pictures(*model_, folder_, false);
@@ -97,6 +109,22 @@ TEST_F(Runner, AsksOnlyWhatIsNotAnsweredYet) {
   write_file_atomic(path, expected.substr(0, expected.find('\n') + 20));  // one answer, and one cut off
   AnswerLog rest(path, task_, questions, "tiny", "");
   EXPECT_EQ(answer_questions(*model_, tokenizer_, task_, questions, options, rest).questions, 2);
+  EXPECT_EQ(read_file(path, 1 << 20), expected);
+}
+
+TEST_F(Runner, GoesOnWithinABatch) {
+  const std::vector<Question> questions = {question("red.gif", "What?", 1), question("green.gif", "Why?", 2),
+                                           question("red.gif", "How many?", 3), question("", "Where?", 4)};
+  const fs::path path = folder_ / "answers.jsonl";
+  const RunOptions options{.image_folder = folder_, .batch_size = 3};
+  AnswerLog whole(path, task_, questions, "tiny", "");
+  answer_questions(*model_, tokenizer_, task_, questions, options, whole);
+  const std::string expected = read_file(path, 1 << 20);
+  write_file_atomic(path, expected.substr(expected.find('\n') + 1));  // without the first of the first batch
+  AnswerLog rest(path, task_, questions, "tiny", "");
+  const RunCost cost = answer_questions(*model_, tokenizer_, task_, questions, options, rest);
+  EXPECT_EQ(cost.questions, 1);
+  EXPECT_EQ(cost.images, 1);
   EXPECT_EQ(read_file(path, 1 << 20), expected);
 }
 

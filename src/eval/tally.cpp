@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <tuple>
+
+#include "eval/bootstrap.hpp"
 
 namespace moellava {
 
-Scores tally(const std::vector<Graded>& graded) {
+Scores tally(std::vector<Graded> graded) {
   struct Group {
     Tally tally;
     std::map<std::string, int64_t> truths;
@@ -39,6 +42,7 @@ Scores tally(const std::vector<Graded>& graded) {
   // In the order of the answers: sums of shares depend on it.
   for (const Graded& answer : graded) scores.overall.correct += answer.score;
   if (has_majority) scores.overall.majority_correct = majorities;
+  scores.graded = std::move(graded);
   return scores;
 }
 
@@ -50,6 +54,24 @@ std::pair<double, double> confidence_interval(double correct, int64_t questions)
   const double centre = (share + z * z / (2 * n)) / (1 + z * z / n);
   const double half = z / (1 + z * z / n) * std::sqrt(share * (1 - share) / n + z * z / (4 * n * n));
   return {std::max(0.0, centre - half), std::min(1.0, centre + half)};
+}
+
+Published published_mean(std::string name, double percent, std::span<const Graded> graded) {
+  double correct = 0;
+  for (const Graded& answer : graded) correct += answer.score;
+  const bool right_or_wrong = std::all_of(graded.begin(), graded.end(), [](const Graded& answer) {
+    return answer.score == 0 || answer.score == 1;
+  });
+  Published published{.name = std::move(name), .value = percent, .method = "Wilson"};
+  if (right_or_wrong) {
+    const auto [low, high] = confidence_interval(correct, std::ssize(graded));
+    published.low = 100 * low;
+    published.high = 100 * high;
+  } else {
+    published.method = "bootstrap";
+    std::tie(published.low, published.high) = bootstrap_interval(graded, mean_percent);
+  }
+  return published;
 }
 
 }  // namespace moellava

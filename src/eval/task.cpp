@@ -2,15 +2,17 @@
 
 #include "base/error.hpp"
 #include "eval/tasks/gqa.hpp"
+#include "eval/tasks/llava_bench.hpp"
+#include "eval/tasks/mm_vet.hpp"
 #include "eval/tasks/mmbench.hpp"
 #include "eval/tasks/mme.hpp"
-#include "eval/tasks/open_ended.hpp"
 #include "eval/tasks/pope.hpp"
 #include "eval/tasks/science_qa.hpp"
 #include "eval/tasks/seed_bench.hpp"
 #include "eval/tasks/short_answer.hpp"
 #include "eval/tasks/text_vqa.hpp"
 #include "eval/tasks/vqa_submissions.hpp"
+#include "eval/tasks/vqa_validation.hpp"
 
 namespace moellava {
 
@@ -18,9 +20,9 @@ namespace {
 
 const std::vector<const Task*>& all_tasks() {
   static const std::vector<const Task*> tasks = {
-      &short_answer_task(), &vqav2_task(),       &gqa_task(),   &vizwiz_task(),  &science_qa_task(),
-      &text_vqa_task(),     &pope_task(),        &mme_task(),   &mmbench_task(), &mmbench_cn_task(),
-      &seed_bench_task(),   &llava_bench_task(), &mm_vet_task()};
+      &short_answer_task(), &vqav2_task(),      &vqav2_val_task(),   &gqa_task(),   &vizwiz_task(),
+      &science_qa_task(),   &text_vqa_task(),   &pope_task(),        &mme_task(),   &mmbench_task(),
+      &mmbench_cn_task(),   &seed_bench_task(), &llava_bench_task(), &mm_vet_task()};
   return tasks;
 }
 
@@ -34,7 +36,7 @@ const Task& find_task(std::string_view name) {
   }
   const std::string near = nearest(name, names.data(), names.size());
   throw usage_error(
-      "--task", "no such benchmark",
+      "--tasks", "no such benchmark",
       {.found = "\"" + printable(name) + "\"", .hint = near.empty() ? "" : "did you mean " + near + "?"});
 }
 

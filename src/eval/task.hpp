@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "eval/answers.hpp"
+#include "eval/judge.hpp"
 #include "eval/questions.hpp"
 
 namespace moellava {
@@ -24,6 +25,24 @@ struct Tally {
   std::string majority_answer = {};              // "" for the sum over several categories
 
   double accuracy() const { return questions > 0 ? correct / static_cast<double>(questions) : 0.0; }
+};
+
+// One answer, scored.
+struct Graded {
+  std::string category;
+  std::string truth;         // "" where several answers are true
+  double score = 0;          // 0 to 1
+  double reference = 1;      // what the score is measured by: that of a right answer, or of another's answer
+  std::string id = {};       // of the question, by which two models are compared
+  std::string picture = {};  // questions about one picture succeed and fail together; "": stands alone
+};
+
+// The one number that papers print for a benchmark, with its 95 % confidence interval.
+struct Published {
+  std::string name;
+  double value = 0;
+  double low = 0, high = 0;
+  std::string method;  // of the interval: "Wilson" or "bootstrap"
 };
 
 // A number as the benchmark's own script prints it.
@@ -43,8 +62,9 @@ struct Scores {
   int64_t yes_no_questions = 0;     // whose true answer is yes or no
   int64_t yes_no_unclear = 0;       // of these, answered with neither word
   std::optional<double> yes_ratio;  // share of these answered yes; none without such questions
-  std::optional<Figure> published;  // the one number that papers print for the benchmark
+  std::optional<Published> published;
   std::vector<FigureGroup> figures;
+  std::vector<Graded> graded;
 };
 
 // What an evaluation is given.
@@ -76,12 +96,21 @@ struct Task {
   // `score` and `submission` read only the answers and the annotations.
   bool scored_without_questions = false;
   bool rotates_options = false;  // TaskInput::circular means something
+  std::string_view submission_suffix = ".json";
   int64_t max_new_tokens = 128;
   // The text of a question is all that is said after the picture.
   std::vector<Question> (*load)(const TaskInput& input) = nullptr;
   // Null where a judge or the benchmark's server scores. Throws BadData naming the answer's line or the file
   // of the truth.
   Scores (*score)(const TaskInput& input, std::span<const Answer> answers) = nullptr;
+  // Where a language model judges: what it is asked about each answer, in the words of `instruction`, or in
+  // ours where that is "".
+  std::vector<JudgeRequest> (*judge_requests)(const TaskInput& input, std::span<const Answer> answers,
+                                              const std::string& instruction) = nullptr;
+  Understands understands = nullptr;
+  // Of the verdicts on the answers, in their order.
+  Scores (*score_judged)(const TaskInput& input, std::span<const Answer> answers,
+                         std::span<const std::string> verdicts) = nullptr;
   // The file that the benchmark's server or judge takes; null where there is none.
   std::string (*submission)(const TaskInput& input, std::span<const Answer> answers) = nullptr;
 };

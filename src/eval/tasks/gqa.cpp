@@ -110,7 +110,7 @@ struct Breakdown {
   Distribution truth, given;
   std::vector<Graded> graded;
 
-  void add(const JsonObject& record, const std::string& prediction) {
+  void add(const std::string& id, const JsonObject& record, const std::string& prediction) {
     const std::string gold = record.string("answer");
     const bool right = prediction == gold;
     const JsonObject types = record.object("types");
@@ -125,7 +125,11 @@ struct Breakdown {
       ++truth[groups.string("global")][gold];
       ++given[groups.string("global")][prediction];
     }
-    graded.push_back({.category = structural_type, .truth = gold, .score = right ? 1.0 : 0.0});
+    graded.push_back({.category = structural_type,
+                      .truth = gold,
+                      .score = right ? 1.0 : 0.0,
+                      .id = id,
+                      .picture = record.string_or("imageId", "")});
   }
 };
 
@@ -141,10 +145,7 @@ FigureGroup group_of(const std::string& name, const Means& means) {
 
 std::unordered_map<std::string, const Answer*> by_id(std::span<const Answer> answers) {
   std::unordered_map<std::string, const Answer*> map;
-  for (const Answer& answer : answers) {
-    map[answer.question_id.is_string() ? answer.question_id.get<std::string>() : answer.question_id.dump()] =
-        &answer;
-  }
+  for (const Answer& answer : answers) map[id_text(answer.question_id)] = &answer;
   return map;
 }
 
@@ -158,10 +159,10 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
       if (input.partial) return;
       throw bad_data(record.where(), "has no answer");
     }
-    breakdown.add(record, gqa_prediction(answer->second->text));
+    breakdown.add(id, record, gqa_prediction(answer->second->text));
   });
-  Scores scores = tally(breakdown.graded);
-  scores.published = Figure{"accuracy", breakdown.all.percent()};
+  Scores scores = tally(std::move(breakdown.graded));
+  scores.published = published_mean("accuracy", breakdown.all.percent(), scores.graded);
   scores.figures = {{.name = "overview",
                      .figures = {{"binary", breakdown.binary.percent()},
                                  {"open", breakdown.open.percent()},

@@ -150,13 +150,16 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
     const double right = choice == questions[i].answer[0] ? 1.0 : 0.0;
     const auto [place, is_new] = first.try_emplace(questions[i].id.get<int64_t>() % kRotation, graded.size());
     if (is_new) {
-      graded.push_back({.category = questions[i].category, .truth = questions[i].answer, .score = right});
+      graded.push_back({.category = questions[i].category,
+                        .truth = questions[i].answer,
+                        .score = right,
+                        .id = id_text(questions[i].id)});
     } else {
       graded[place->second].score = std::min(graded[place->second].score, right);
     }
   }
-  Scores scores = tally(graded);
-  scores.published = Figure{"accuracy", 100 * scores.overall.accuracy()};
+  Scores scores = tally(std::move(graded));
+  scores.published = published_mean("accuracy", 100 * scores.overall.accuracy(), scores.graded);
   return scores;
 }
 
@@ -209,6 +212,7 @@ const Task& mmbench_task() {
   static constexpr Task task{.name = "mmbench",
                              .layout = {"mmbench/mmbench_dev_20230712.tsv", "", ""},
                              .rotates_options = true,
+                             .submission_suffix = ".tsv",
                              .max_new_tokens = 1024,
                              .load = load_english,
                              .score = score,
@@ -220,6 +224,7 @@ const Task& mmbench_cn_task() {
   static constexpr Task task{.name = "mmbench_cn",
                              .layout = {"mmbench/mmbench_dev_cn_20231003.tsv", "", ""},
                              .rotates_options = true,
+                             .submission_suffix = ".tsv",
                              .max_new_tokens = 1024,
                              .load = load_chinese,
                              .score = score,

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <unordered_map>
 
 #include "base/error.hpp"
 #include "base/path_below.hpp"
 #include "eval/answer_text.hpp"
+#include "eval/bootstrap.hpp"
 #include "eval/json_lines.hpp"
 #include "eval/tally.hpp"
 
@@ -72,23 +74,45 @@ std::map<std::string, std::string> read_truth(const TaskInput& input, const Answ
   return truth;
 }
 
+// Counts.
 struct Subtask {
   double questions = 0, right = 0;
-  std::map<std::string, std::pair<int, int>> pictures;  // id: questions, right ones
+  double pictures = 0, whole = 0;  // whole: with two questions, both right
 
   double accuracy() const { return questions > 0 ? 100 * (right / questions) : 0; }
-  // Pictures whose both questions are right.
-  double accuracy_plus() const {
-    const auto whole = std::count_if(pictures.begin(), pictures.end(), [](const auto& picture) {
-      return picture.second.first == 2 && picture.second.second == 2;
-    });
-    return pictures.empty() ? 0 : 100 * (static_cast<double>(whole) / static_cast<double>(pictures.size()));
-  }
+  double accuracy_plus() const { return pictures > 0 ? 100 * (whole / pictures) : 0; }
 };
+
+using Subtasks = std::map<std::string, Subtask>;
+
+// `times` counts the answers about a picture alike.
+Subtasks count(std::span<const Graded> graded, std::span<const int32_t> times) {
+  struct Picture {
+    const std::string* subtask;
+    int32_t times;
+    int questions = 0, right = 0;
+  };
+  Subtasks subtasks;
+  std::unordered_map<std::string, Picture> pictures;
+  for (size_t i = 0; i < graded.size(); ++i) {
+    Subtask& subtask = subtasks[graded[i].category];
+    subtask.questions += times[i];
+    subtask.right += times[i] * graded[i].score;
+    Picture& picture = pictures.try_emplace(graded[i].picture, &graded[i].category, times[i]).first->second;
+    ++picture.questions;
+    picture.right += graded[i].score == 1 ? 1 : 0;
+  }
+  for (const auto& [name, picture] : pictures) {
+    Subtask& subtask = subtasks[*picture.subtask];
+    subtask.pictures += picture.times;
+    subtask.whole += picture.questions == 2 && picture.right == 2 ? picture.times : 0;
+  }
+  return subtasks;
+}
 
 template <size_t N>
 FigureGroup group_of(const std::string& name, const std::array<std::string_view, N>& subtasks,
-                     const std::map<std::string, Subtask>& all) {
+                     const Subtasks& all) {
   FigureGroup group{.name = name, .figures = {}};
   double total = 0;
   for (const std::string_view subtask : subtasks) {
@@ -104,10 +128,13 @@ FigureGroup group_of(const std::string& name, const std::array<std::string_view,
   return group;
 }
 
+double perception(std::span<const Graded> graded, std::span<const int32_t> times) {
+  return group_of("perception", kPerception, count(graded, times)).figures.back().value;
+}
+
 Scores score(const TaskInput& input, std::span<const Answer> answers) {
   const std::vector<Question> questions = load(input);
   require_answers(questions, answers, input.partial);
-  std::map<std::string, Subtask> subtasks;
   std::vector<Graded> graded;
   int64_t yes = 0, unclear = 0;
   for (const Answer& answer : answers) {
@@ -119,23 +146,25 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
     }
     const std::string_view decision = mme_decision(answer.text);
     const bool right = decision == label->second;
-    Subtask& subtask = subtasks[parts_of(answer).first];
-    auto& picture = subtask.pictures[answer.question_id.get<std::string>()];
-    ++subtask.questions;
-    ++picture.first;
-    subtask.right += right ? 1 : 0;
-    picture.second += right ? 1 : 0;
     yes += decision == "yes";
     unclear += decision == "other";
-    graded.push_back({parts_of(answer).first, label->second, right ? 1.0 : 0.0});
+    const auto picture = answer.question_id.get<std::string>();
+    graded.push_back({.category = parts_of(answer).first,
+                      .truth = label->second,
+                      .score = right ? 1.0 : 0.0,
+                      .id = picture + ": " + label->first,
+                      .picture = picture});
   }
-  Scores scores = tally(graded);
+  Scores scores = tally(std::move(graded));
   scores.yes_no_questions = scores.overall.questions;
   scores.yes_no_unclear = unclear;
-  if (!graded.empty()) scores.yes_ratio = static_cast<double>(yes) / static_cast<double>(graded.size());
+  if (scores.overall.questions > 0)
+    scores.yes_ratio = static_cast<double>(yes) / static_cast<double>(scores.overall.questions);
+  const std::vector<int32_t> once(scores.graded.size(), 1);
+  const Subtasks subtasks = count(scores.graded, once);
   scores.figures = {group_of("perception", kPerception, subtasks),
                     group_of("cognition", kCognition, subtasks)};
-  scores.published = Figure{"perception", scores.figures[0].figures.back().value};
+  scores.published = bootstrapped("perception", scores.graded, perception);
   return scores;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "eval/answer_text.hpp"
+#include "eval/bootstrap.hpp"
 #include "eval/json_lines.hpp"
 #include "eval/tally.hpp"
 
@@ -41,19 +42,25 @@ std::vector<bool> read_labels(const std::filesystem::path& file) {
   return labels;
 }
 
+struct Asked {
+  const Answer* answer;
+  std::string picture;
+};
+
 // The answers of each category in the order of the answer file, as the labels are matched by order.
-std::unordered_map<std::string, std::vector<const Answer*>> by_category(const TaskInput& input,
-                                                                        std::span<const Answer> answers) {
-  std::unordered_map<std::string, std::string> category_of;
-  for (const Question& question : load(input)) category_of[question.id.dump()] = question.category;
-  std::unordered_map<std::string, std::vector<const Answer*>> groups;
+std::unordered_map<std::string, std::vector<Asked>> by_category(const TaskInput& input,
+                                                                std::span<const Answer> answers) {
+  const std::vector<Question> questions = load(input);
+  std::unordered_map<std::string, const Question*> by_id;
+  for (const Question& question : questions) by_id[question.id.dump()] = &question;
+  std::unordered_map<std::string, std::vector<Asked>> groups;
   for (const Answer& answer : answers) {
-    const auto category = category_of.find(answer.question_id.dump());
-    if (category == category_of.end()) {
+    const auto question = by_id.find(answer.question_id.dump());
+    if (question == by_id.end()) {
       throw bad_data(answer.where + ": question_id", "not among the questions",
                      {.found = printable(answer.question_id.dump())});
     }
-    groups[category->second].push_back(&answer);
+    groups[question->second->category].push_back({&answer, question->second->image});
   }
   return groups;
 }
@@ -75,6 +82,28 @@ double f1_of(const Confusion& c) {
   return ratio(2 * precision * recall, precision + recall);
 }
 
+// Of the categories that there are. An answer is taken for yes when that is true and right or not true and
+// wrong.
+double mean_f1(std::span<const Graded> graded, std::span<const int32_t> times) {
+  std::array<Confusion, kCategories.size()> confusions;
+  std::array<bool, kCategories.size()> present{};
+  for (size_t i = 0; i < graded.size(); ++i) {
+    const auto place = static_cast<size_t>(
+        std::find(kCategories.begin(), kCategories.end(), graded[i].category) - kCategories.begin());
+    Confusion& c = confusions[place];
+    present[place] = true;
+    const bool truth = graded[i].truth == "yes", right = graded[i].score == 1;
+    (truth ? (right ? c.true_yes : c.false_no) : (right ? c.true_no : c.false_yes)) += times[i];
+  }
+  double sum = 0, count = 0;
+  for (size_t i = 0; i < kCategories.size(); ++i) {
+    if (!present[i]) continue;
+    sum += f1_of(confusions[i]);
+    ++count;
+  }
+  return count > 0 ? 100 * sum / count : 0;
+}
+
 FigureGroup figures_of(const std::string& category, const Confusion& c) {
   const double samples = c.true_yes + c.false_yes + c.true_no + c.false_no;
   return {.name = category,
@@ -92,13 +121,14 @@ FigureGroup figures_of(const std::string& category, const Confusion& c) {
                       {"exact_accuracy", ratio(c.exact, samples)}}};
 }
 
-Confusion confusion_of(const std::vector<const Answer*>& answers, const std::vector<bool>& labels) {
+Confusion confusion_of(const std::vector<Asked>& asked, const std::vector<bool>& labels) {
   Confusion c;
-  for (size_t i = 0; i < answers.size(); ++i) {
-    const bool yes = !pope_says_no(answers[i]->text);
+  for (size_t i = 0; i < asked.size(); ++i) {
+    const std::string& text = asked[i].answer->text;
+    const bool yes = !pope_says_no(text);
     ++(labels[i] ? (yes ? c.true_yes : c.false_no) : (yes ? c.false_yes : c.true_no));
-    const std::string word = first_word(answers[i]->text);
-    c.exact += lower_case(trimmed(answers[i]->text)) == (labels[i] ? "yes" : "no") ? 1 : 0;
+    const std::string word = first_word(text);
+    c.exact += lower_case(trimmed(text)) == (labels[i] ? "yes" : "no") ? 1 : 0;
     c.unclear += word != "yes" && word != "no" ? 1 : 0;
   }
   return c;
@@ -108,7 +138,7 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
   const auto groups = by_category(input, answers);
   std::vector<Graded> graded;
   std::vector<FigureGroup> figures;
-  double f1 = 0, yes = 0, unclear = 0;
+  double yes = 0, unclear = 0;
   for (const std::string_view name : kCategories) {
     const std::string category(name);
     const auto group = groups.find(category);
@@ -121,20 +151,24 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
                      {.found = std::to_string(labels.size()) + " labels", .expected = std::to_string(count)});
     }
     for (size_t i = 0; i < count; ++i) {
-      const bool right = pope_says_no(group->second[i]->text) != labels[i];
-      graded.push_back({category, labels[i] ? "yes" : "no", right ? 1.0 : 0.0});
+      const auto& [answer, picture] = group->second[i];
+      const bool right = pope_says_no(answer->text) != labels[i];
+      graded.push_back({.category = category,
+                        .truth = labels[i] ? "yes" : "no",
+                        .score = right ? 1.0 : 0.0,
+                        .id = id_text(answer->question_id),
+                        .picture = picture});
     }
     const Confusion c = confusion_of(group->second, labels);
     yes += c.true_yes + c.false_yes;
     unclear += c.unclear;
     figures.push_back(figures_of(category, c));
-    f1 += f1_of(c);
   }
-  Scores scores = tally(graded);
+  Scores scores = tally(std::move(graded));
   scores.yes_no_questions = scores.overall.questions;
   scores.yes_no_unclear = static_cast<int64_t>(unclear);
-  scores.yes_ratio = ratio(yes, static_cast<double>(graded.size()));
-  scores.published = Figure{"mean F1", figures.empty() ? 0 : 100 * f1 / static_cast<double>(figures.size())};
+  scores.yes_ratio = ratio(yes, static_cast<double>(scores.overall.questions));
+  scores.published = bootstrapped("mean F1", scores.graded, mean_f1);
   scores.figures = std::move(figures);
   return scores;
 }

@@ -4,12 +4,14 @@
 
 #include "base/error.hpp"
 #include "eval/answer_text.hpp"
+#include "eval/bootstrap.hpp"
 #include "eval/tally.hpp"
 
 namespace moellava {
 
 namespace {
 
+constexpr std::string_view kPictured = "picture";
 constexpr std::string_view kImageMarker = "<image>";
 constexpr std::string_view kSuffix = "\nAnswer with the option's letter from the given choices directly.";
 constexpr JsonLimits kLimits{.bytes = 256ull << 20, .depth = 16};
@@ -81,7 +83,6 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
   const JsonObject splits(split_file, (input.annotations / "pid_splits.json").string());
   const auto given = by_id(answers);
   std::vector<Graded> graded;
-  double right_with_picture = 0, with_picture = 0;
   for (const Json& id : splits.at("test")) {
     if (!id.is_string()) throw bad_data(splits.where() + ": test", "wrong type", {.expected = "strings"});
     const Problem problem = read_problem(problems, id.get<std::string>());
@@ -92,14 +93,18 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
     const bool pictured =
         found != given.end() && found->second->prompt.find(kImageMarker) != std::string::npos;
     const bool right = choice == static_cast<char>('A' + problem.right);
-    graded.push_back({.category = pictured ? "picture" : "text only",
+    graded.push_back({.category = std::string(pictured ? kPictured : "text only"),
                       .truth = std::string(1, static_cast<char>('A' + problem.right)),
-                      .score = right ? 1.0 : 0.0});
-    with_picture += pictured ? 1 : 0;
-    right_with_picture += pictured && right ? 1 : 0;
+                      .score = right ? 1.0 : 0.0,
+                      .id = id.get<std::string>()});
   }
-  Scores scores = tally(graded);
-  scores.published = Figure{"IMG accuracy", with_picture > 0 ? 100 * (right_with_picture / with_picture) : 0};
+  Scores scores = tally(std::move(graded));
+  std::vector<Graded> pictured;
+  for (const Graded& answer : scores.graded) {
+    if (answer.category == kPictured) pictured.push_back(answer);
+  }
+  const std::vector<int32_t> once(pictured.size(), 1);
+  scores.published = published_mean("IMG accuracy", mean_percent(pictured, once), pictured);
   return scores;
 }
 

@@ -15,11 +15,6 @@ std::vector<Question> load(const TaskInput& input) {
   return read_questions(input.questions);
 }
 
-// One text for an id, be it written as a number or as a string: the published files have both.
-std::string text_of(const Json& id) {
-  return id.is_string() ? id.get<std::string>() : id.dump();
-}
-
 // Number of a type of question to its name.
 std::unordered_map<int64_t, std::string> type_names(const JsonObject& file) {
   const JsonObject types = file.object("question_type");
@@ -35,7 +30,7 @@ struct Share {
 
 Scores score(const TaskInput& input, std::span<const Answer> answers) {
   std::unordered_map<std::string, const Answer*> given;
-  for (const Answer& answer : answers) given[text_of(answer.question_id)] = &answer;
+  for (const Answer& answer : answers) given[id_text(answer.question_id)] = &answer;
   const Json json = read_json(input.annotations, kLimits);
   const JsonObject file(json, input.annotations.string());
   const auto names = type_names(file);
@@ -46,7 +41,8 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
   Share image, video;
   for (size_t i = 0; i < questions.size(); ++i) {
     const JsonObject question(questions[i], file.where() + ": questions[" + std::to_string(i) + "]");
-    const auto answer = given.find(text_of(question_id(question, "question_id")));
+    const std::string id = id_text(question_id(question, "question_id"));
+    const auto answer = given.find(id);
     if (answer == given.end() && input.partial) continue;
     if (answer == given.end()) throw bad_data(question.where(), "has no answer");
     const auto name = names.find(question.integer("question_type_id", 0, 1 << 20));
@@ -57,10 +53,10 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
     Share& share = question.string("data_type") == "video" ? video : image;
     share.right += right ? 1 : 0;
     ++share.count;
-    graded.push_back({.category = name->second, .truth = truth, .score = right ? 1.0 : 0.0});
+    graded.push_back({.category = name->second, .truth = truth, .score = right ? 1.0 : 0.0, .id = id});
   }
-  Scores scores = tally(graded);
-  scores.published = Figure{"accuracy", 100 * scores.overall.accuracy()};
+  Scores scores = tally(std::move(graded));
+  scores.published = published_mean("accuracy", 100 * scores.overall.accuracy(), scores.graded);
   scores.figures = {
       {.name = "kind of data",
        .figures = {
@@ -82,6 +78,7 @@ const Task& seed_bench_task() {
       .name = "seed_bench",
       .layout = {"seed_bench/llava-seed-bench.jsonl", "seed_bench/SEED-Bench.json", "seed_bench"},
       .scored_without_questions = true,
+      .submission_suffix = ".jsonl",
       .load = load,
       .score = score,
       .submission = submission};

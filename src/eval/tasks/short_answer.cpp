@@ -54,9 +54,11 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
     if (matched[i] == nullptr) continue;
     graded.push_back({.category = questions[i].category,
                       .truth = normalise_answer(questions[i].answer),
-                      .score = is_correct(questions[i].answer, matched[i]->text) ? 1.0 : 0.0});
+                      .score = is_correct(questions[i].answer, matched[i]->text) ? 1.0 : 0.0,
+                      .id = id_text(questions[i].id),
+                      .picture = questions[i].image});
   }
-  Scores scores = tally(graded);
+  Scores scores = tally(std::move(graded));
   count_yes(scores, questions, matched);
   return scores;
 }

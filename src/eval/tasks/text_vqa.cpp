@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "eval/tally.hpp"
+#include "eval/vqa_agreement.hpp"
 #include "eval/vqa_normaliser.hpp"
 
 namespace moellava {
@@ -12,7 +13,6 @@ namespace moellava {
 namespace {
 
 constexpr JsonLimits kLimits{.bytes = 256ull << 20, .depth = 16};
-constexpr size_t kHumans = 10;
 
 std::vector<Question> load(const TaskInput& input) {
   std::vector<Question> questions = read_questions(input.questions);
@@ -30,7 +30,7 @@ std::vector<std::string> human_answers(const JsonObject& record) {
   const Json& list = record.at("answers");
   const bool strings = list.is_array() && std::all_of(list.begin(), list.end(),
                                                       [](const Json& item) { return item.is_string(); });
-  if (!strings || list.size() != kHumans)
+  if (!strings || list.size() != kPeople)
     throw bad_data(record.where() + ": answers", "wrong type", {.expected = "10 strings"});
   std::vector<std::string> answers;
   for (const Json& item : list) answers.push_back(normalise_vqa_answer(item.get<std::string>()));
@@ -51,18 +51,6 @@ Annotations read_annotations(const std::filesystem::path& path) {
   return annotations;
 }
 
-// Each human in turn is left out: the mean over them of how many of the others agree, three being enough.
-double agreement(const std::string& answer, const std::vector<std::string>& humans) {
-  double sum = 0;
-  for (size_t left_out = 0; left_out < humans.size(); ++left_out) {
-    int agreeing = 0;
-    for (size_t i = 0; i < humans.size(); ++i) agreeing += i != left_out && humans[i] == answer;
-    sum += std::min(1.0, agreeing / 3.0);
-  }
-  // An answer that no human gave has no score at all, and so 0.
-  return sum / static_cast<double>(humans.size());
-}
-
 Scores score(const TaskInput& input, std::span<const Answer> answers) {
   const Annotations annotations = read_annotations(input.annotations);
   std::vector<Graded> graded;
@@ -77,15 +65,17 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
     }
     graded.push_back({.category = "all",
                       .truth = "",
-                      .score = agreement(normalise_vqa_answer(answer.text), humans->second)});
+                      .score = vqa_agreement(normalise_vqa_answer(answer.text), humans->second),
+                      .id = answer.question_id.get<std::string>() + ": " + question,
+                      .picture = answer.question_id.get<std::string>()});
   }
   if (graded.size() < annotations.size() && !input.partial) {
     throw bad_data(input.annotations.string(), "not every question is answered",
                    {.found = std::to_string(graded.size()) + " answers",
                     .expected = std::to_string(annotations.size())});
   }
-  Scores scores = tally(graded);
-  scores.published = Figure{"accuracy", 100 * scores.overall.accuracy()};
+  Scores scores = tally(std::move(graded));
+  scores.published = published_mean("accuracy", 100 * scores.overall.accuracy(), scores.graded);
   return scores;
 }
 
