@@ -12,6 +12,7 @@ import tempfile
 import time
 import unittest
 import xml.etree.ElementTree
+import zipfile
 
 from benchmark_folder import write_benchmarks
 from train_tiny_folder import train_arguments, write_all
@@ -159,7 +160,13 @@ class EvalCommands(unittest.TestCase):
                 low, high = result["published"]["confidence_95"]
                 self.assertLessEqual(low, result["published"]["value"])
                 self.assertLessEqual(result["published"]["value"], high)
-        self.assertEqual(sorted(path.name for path in (out / "submissions").iterdir()), ["mmbench.tsv", "vqav2.json"])
+        self.assertEqual(sorted(path.name for path in (out / "submissions").iterdir()), ["mmbench.xlsx", "vqav2.json"])
+        with zipfile.ZipFile(out / "submissions/mmbench.xlsx") as upload:
+            self.assertIsNone(upload.testzip())
+            sheet = xml.etree.ElementTree.fromstring(upload.read("xl/worksheets/sheet1.xml"))
+        cells = [["".join(cell.itertext()) for cell in row] for row in sheet.iter(
+            "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}row")]
+        self.assertEqual((cells[0][0], cells[0][6], cells[1][0], cells[2][1]), ("index", "prediction", "1", "What?"))
         page = (out / "report.md").read_text()
         for heading in ("# Evaluation of", "## pope", "## mme", "## mmbench"):
             self.assertIn(heading + "", page)

@@ -102,11 +102,4 @@ std::string Table::where(size_t row) const {
   return path_ + ":" + std::to_string(lines_[row]);
 }
 
-std::string table_field(std::string_view value) {
-  if (value.find_first_of("\t\n\r\"") == std::string_view::npos) return std::string(value);
-  std::string quoted = "\"";
-  for (const char c : value) quoted.append(c == '"' ? "\"" : "").push_back(c);
-  return quoted + "\"";
-}
-
 }  // namespace moellava

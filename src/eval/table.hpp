@@ -32,7 +32,4 @@ class Table {
   std::vector<size_t> lines_;  // [rows]
 };
 
-// A field as it stands in such a file, quoted where it must be.
-std::string table_field(std::string_view value);
-
 }  // namespace moellava

@@ -7,6 +7,7 @@
 #include "base/base64.hpp"
 #include "base/error.hpp"
 #include "eval/answer_text.hpp"
+#include "eval/spreadsheet.hpp"
 #include "eval/table.hpp"
 #include "eval/tally.hpp"
 
@@ -163,35 +164,8 @@ Scores score(const TaskInput& input, std::span<const Answer> answers) {
   return scores;
 }
 
-// The table as the original uploads it, as tab-separated values: without the columns that the server has, and
-// with the answer as column `prediction`, the seventh.
 std::string submission(const TaskInput& input, std::span<const Answer> answers) {
-  constexpr std::string_view dropped[] = {"hint", "category", "source", "image", "comment", "l2-category"};
-  const Table table(input.questions);
-  std::unordered_map<std::string, const Answer*> given;
-  for (const Answer& answer : answers) given[answer.question_id.dump()] = &answer;
-  std::vector<std::string> columns;
-  for (const std::string& column : table.columns()) {
-    if (std::find(std::begin(dropped), std::end(dropped), column) == std::end(dropped))
-      columns.push_back(column);
-  }
-  columns.insert(columns.begin() + std::min<std::ptrdiff_t>(6, std::ssize(columns)), "prediction");
-  std::string text;
-  for (const std::string& column : columns) text += (text.empty() ? "" : "\t") + column;
-  text += "\n";
-  for (size_t row = 0; row < table.rows(); ++row) {
-    const auto answer = given.find(table.field(row, "index"));
-    if (answer == given.end() && !input.partial)
-      throw bad_data(table.where(row) + ": index", "has no answer");
-    if (answer == given.end()) continue;
-    std::string line;
-    for (const std::string& column : columns) {
-      const std::string& value = column == "prediction" ? answer->second->text : table.field(row, column);
-      line += (&column == &columns.front() ? "" : "\t") + table_field(value);
-    }
-    text += line + "\n";
-  }
-  return text;
+  return spreadsheet(mmbench_upload(input, answers));
 }
 
 }  // namespace
@@ -208,11 +182,36 @@ char chosen_option(std::string_view answer, std::string_view options) {
   return alone ? answer[at] : '\0';
 }
 
+std::vector<std::vector<std::string>> mmbench_upload(const TaskInput& input,
+                                                     std::span<const Answer> answers) {
+  constexpr std::string_view dropped[] = {"hint", "category", "source", "image", "comment", "l2-category"};
+  const Table table(input.questions);
+  std::unordered_map<std::string, const Answer*> given;
+  for (const Answer& answer : answers) given[answer.question_id.dump()] = &answer;
+  std::vector<std::string> columns;
+  for (const std::string& column : table.columns()) {
+    if (std::find(std::begin(dropped), std::end(dropped), column) == std::end(dropped))
+      columns.push_back(column);
+  }
+  columns.insert(columns.begin() + std::min<std::ptrdiff_t>(6, std::ssize(columns)), "prediction");
+  std::vector<std::vector<std::string>> rows = {columns};
+  for (size_t row = 0; row < table.rows(); ++row) {
+    const auto answer = given.find(table.field(row, "index"));
+    if (answer == given.end() && !input.partial)
+      throw bad_data(table.where(row) + ": index", "has no answer");
+    if (answer == given.end()) continue;
+    std::vector<std::string>& fields = rows.emplace_back();
+    for (const std::string& column : columns)
+      fields.push_back(column == "prediction" ? answer->second->text : table.field(row, column));
+  }
+  return rows;
+}
+
 const Task& mmbench_task() {
   static constexpr Task task{.name = "mmbench",
                              .layout = {"mmbench/mmbench_dev_20230712.tsv", "", ""},
                              .rotates_options = true,
-                             .submission_suffix = ".tsv",
+                             .submission_suffix = ".xlsx",
                              .max_new_tokens = 1024,
                              .load = load_english,
                              .score = score,
@@ -224,7 +223,7 @@ const Task& mmbench_cn_task() {
   static constexpr Task task{.name = "mmbench_cn",
                              .layout = {"mmbench/mmbench_dev_cn_20231003.tsv", "", ""},
                              .rotates_options = true,
-                             .submission_suffix = ".tsv",
+                             .submission_suffix = ".xlsx",
                              .max_new_tokens = 1024,
                              .load = load_chinese,
                              .score = score,

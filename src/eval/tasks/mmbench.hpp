@@ -13,4 +13,8 @@ const Task& mmbench_cn_task();
 // "B", "B. a dog", "(B)"; 0 for another answer.
 char chosen_option(std::string_view answer, std::string_view options);
 
+// The rows of the table that the original uploads as a spreadsheet: without the columns that the server has,
+// and with the answer as column `prediction`, the seventh.
+std::vector<std::vector<std::string>> mmbench_upload(const TaskInput& input, std::span<const Answer> answers);
+
 }  // namespace moellava

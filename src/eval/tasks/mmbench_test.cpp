@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "eval/eval_testing.hpp"
+#include "eval/spreadsheet.hpp"
 
 namespace moellava {
 namespace {
@@ -90,10 +91,12 @@ TEST_F(MmBench, EndsTheOptionsWhereOneIsMissing) {
 
 TEST_F(MmBench, WritesTheUploadTable) {
   const std::vector<Answer> answers = {{.question_id = 7, .text = "B"}, {.question_id = 8, .text = "a\tb"}};
-  EXPECT_EQ(mmbench_task().submission(input_, answers),
-            "index\tquestion\tA\tB\tC\tD\tprediction\tanswer\tsplit\n"
-            "7\tWhich?\tred\tgreen\tblue\tnan\tB\tB\tdev\n"
-            "8\t\"What \"\"is\"\" it?\"\tcat\tdog\t\t\t\"a\tb\"\tA\tdev\n");
+  const std::vector<std::vector<std::string>> rows = {
+      {"index", "question", "A", "B", "C", "D", "prediction", "answer", "split"},
+      {"7", "Which?", "red", "green", "blue", "nan", "B", "B", "dev"},
+      {"8", "What \"is\" it?", "cat", "dog", "", "", "a\tb", "A", "dev"}};
+  EXPECT_EQ(mmbench_upload(input_, answers), rows);
+  EXPECT_EQ(mmbench_task().submission(input_, answers), spreadsheet(rows));
   EXPECT_THAT(testing::refusal_of([&] { mmbench_task().submission(input_, std::span(answers).first(1)); }),
               HasSubstr("t.tsv:3: index: has no answer"));
 }
