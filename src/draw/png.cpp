@@ -65,13 +65,13 @@ class Painter {
     const Surface surface(cairo_image_surface_create(CAIRO_FORMAT_RGB24, shape.width, shape.height),
                           &cairo_surface_destroy);
     require_success(cairo_surface_status(surface.get()));
-    for (int y = 0; y < shape.height; ++y) {
-      unsigned char* row =
-          cairo_image_surface_get_data(surface.get()) + y * cairo_image_surface_get_stride(surface.get());
-      const uint8_t* rgb = shape.rgb->data() + size_t{3} * static_cast<size_t>(y * shape.width);
-      for (int x = 0; x < shape.width; ++x) {
-        const uint32_t value = uint32_t{rgb[3 * x]} << 16 | uint32_t{rgb[3 * x + 1]} << 8 | rgb[3 * x + 2];
-        std::memcpy(row + 4 * x, &value, sizeof value);
+    unsigned char* row = cairo_image_surface_get_data(surface.get());
+    const uint8_t* rgb = shape.rgb->data();
+    for (int y = 0; y < shape.height; ++y, row += cairo_image_surface_get_stride(surface.get())) {
+      unsigned char* pixel = row;
+      for (int x = 0; x < shape.width; ++x, rgb += 3, pixel += sizeof(uint32_t)) {
+        const uint32_t value = uint32_t{rgb[0]} << 16 | uint32_t{rgb[1]} << 8 | rgb[2];
+        std::memcpy(pixel, &value, sizeof value);
       }
     }
     cairo_surface_mark_dirty(surface.get());

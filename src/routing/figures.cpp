@@ -24,6 +24,7 @@ std::string tokens_note(int64_t tokens) {
 
 std::vector<const GroupLoad*> loads_of_layers(const std::vector<GroupLoad>& layers) {
   std::vector<const GroupLoad*> loads;
+  loads.reserve(layers.size());
   for (const GroupLoad& load : layers) loads.push_back(&load);
   return loads;
 }

@@ -193,8 +193,9 @@ void draw_flows(Picture& picture, const ExpertGrid& grid, const Pathways& pathwa
     for (size_t i = 0; i < experts * experts; ++i) {
       const double share = pathways.flows[l][i];
       if (share < kLeastShare) continue;
-      const Point from = grid.at(l, static_cast<double>(i / experts));
-      const Point to = grid.at(l + 1, static_cast<double>(i % experts));
+      const size_t a = i / experts, b = i % experts;
+      const Point from = grid.at(l, static_cast<double>(a));
+      const Point to = grid.at(l + 1, static_cast<double>(b));
       picture.add(Path{.points = bend(from, to),
                        .stroke = colour,
                        .width = std::max(0.4, share * grid.row_height() * 0.8),

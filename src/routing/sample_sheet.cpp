@@ -126,8 +126,9 @@ class Sheet {
       if (token.picture != static_cast<int32_t>(number)) continue;
       const std::optional<size_t> cell = grid.cell(static_cast<size_t>(token.patch));
       if (!cell) continue;
-      const double left = box.left + width * static_cast<double>(*cell % grid.columns);
-      const double top = box.top + height * static_cast<double>(*cell / grid.columns);
+      const size_t column = *cell % grid.columns, row = *cell / grid.columns;
+      const double left = box.left + width * static_cast<double>(column);
+      const double top = box.top + height * static_cast<double>(row);
       sheet.add(Path{
           .points = {{left, top}, {left + width, top}, {left + width, top + height}, {left, top + height}},
           .fill = colour_of(t, layer),
@@ -167,12 +168,12 @@ Picture sample_sheet(const RoutingTrace& trace, const SampleView& view) {
   y += 14;
   y += draw_legend(sheet, {kMargin, y, width, 0}, expert_legend(trace.model.most_experts())) + 10;
   for (size_t layer = 0; layer < trace.layers(); ++layer) {
-    const double x = kMargin + static_cast<double>(layer % columns) * (kCell + kGap);
-    cells.draw_cell(sheet, {x, y + static_cast<double>(layer / columns) * (cells.cell_height() + kGap)},
-                    layer);
+    const size_t column = layer % columns, row = layer / columns;
+    const double x = kMargin + static_cast<double>(column) * (kCell + kGap);
+    cells.draw_cell(sheet, {x, y + static_cast<double>(row) * (cells.cell_height() + kGap)}, layer);
   }
-  const auto rows = static_cast<double>((trace.layers() + columns - 1) / columns);
-  sheet.height = y + rows * (cells.cell_height() + kGap) - kGap + kMargin;
+  const size_t rows = (trace.layers() + columns - 1) / columns;
+  sheet.height = y + static_cast<double>(rows) * (cells.cell_height() + kGap) - kGap + kMargin;
   return sheet;
 }
 
