@@ -89,36 +89,37 @@ class TrainInProcesses(unittest.TestCase):
         self.assertEqual(refused.returncode, 2)
         self.assertIn("--ep_size: does not divide the number of experts", refused.stderr)
 
-    def started(self, processes, accumulation, output, steps=STEPS):
+    def started(self, processes, accumulation, output, *extra, steps=STEPS, experts=3):
         """A run that has saved a checkpoint since; its mpirun (or itself) and its processes by rank."""
         def newest():
             steps_saved = [int(path.name.split("-")[1]) for path in output.glob("checkpoint-*") if path.suffix != ".tmp"]
             return max(steps_saved, default=0)
         before = newest()
-        process = subprocess.Popen(self.command(processes, accumulation, output, "--save_steps", "2", steps=steps),
+        process = subprocess.Popen(self.command(
+            processes, accumulation, output, "--save_steps", "2", *extra, steps=steps, experts=experts),
                                    stderr=subprocess.PIPE, text=True)
         wait_until(lambda: newest() > before or process.poll() is not None, 60, "a checkpoint")
         self.assertIsNone(process.poll(), process.communicate()[1] if process.poll() is not None else "")
         return process, children(process.pid)
 
     def test_a_run_goes_on_in_another_number_of_processes(self):
-        # The same steps: one process, then two, then one.
+        # The same steps in one process, then in two, in two that share the experts, and in one again.
         steps, output, whole = 60, self.folder / "moving", self.folder / "staying"
-        done = run(self.command(1, 2, whole, steps=steps))
+        done = run(self.command(1, 2, whole, steps=steps, experts=4))
         self.assertEqual(done.returncode, 0, done.stderr)
-        for processes, accumulation in ((1, 2), (2, 1)):
-            process, ranks = self.started(processes, accumulation, output, steps)
+        for processes, accumulation, extra in ((1, 2, ()), (2, 1, ()), (2, 1, ("--ep_size", "2"))):
+            process, ranks = self.started(processes, accumulation, output, *extra, steps=steps, experts=4)
             process.kill()
             process.communicate()
             wait_until(lambda pids=ranks: not any(map(alive, pids)), 10, "the end of the processes")
-        done = run(self.command(1, 2, output, steps=steps))
+        done = run(self.command(1, 2, output, steps=steps, experts=4))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("resumed from", done.stderr)
         self.assertEqual(self.weights(output), self.weights(whole))
 
     def test_a_process_that_dies_ends_all_and_the_run_goes_on_later(self):
         for rank in (0, 1):
-            process, ranks = self.started(2, 1, self.folder / "dies", ENDLESS)
+            process, ranks = self.started(2, 1, self.folder / "dies", steps=ENDLESS)
             start = time.monotonic()
             os.kill(ranks[rank], signal.SIGKILL)
             text = process.communicate(timeout=30)[1]
@@ -128,7 +129,7 @@ class TrainInProcesses(unittest.TestCase):
             wait_until(lambda pids=ranks: not any(map(alive, pids)), 2, "the end of the processes")
 
     def test_a_process_that_stands_still_ends_all(self):
-        process, ranks = self.started(2, 1, self.folder / "stands", ENDLESS)
+        process, ranks = self.started(2, 1, self.folder / "stands", steps=ENDLESS)
         time.sleep(1.5)  # until it has told that it is at work
         start = time.monotonic()
         os.kill(ranks[1], signal.SIGSTOP)
@@ -140,7 +141,7 @@ class TrainInProcesses(unittest.TestCase):
 
     def test_a_signal_saves_and_ends_all(self):
         output = self.folder / "signalled"
-        process, _ = self.started(2, 1, output, ENDLESS)
+        process, _ = self.started(2, 1, output, steps=ENDLESS)
         process.send_signal(signal.SIGUSR2)  # mpirun passes it on
         text = process.communicate(timeout=60)[1]
         self.assertEqual(process.returncode, 0, text)
