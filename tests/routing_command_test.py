@@ -214,7 +214,7 @@ class RoutingCommand(unittest.TestCase):
         questions.write_text("".join(json.dumps(PRESENCE[0] | {"image": image}) + "\n"
                                      for image in ("no.png", "0.png", "nope.png")))
         refused = self.ask("routing", "--out", self.folder / "none", data=["presence", "missing"], code=3)
-        self.assertIn("2 pictures are missing", refused.stderr)
+        self.assertIn("2 pictures: missing", refused.stderr)
         self.assertIn("no.png (", refused.stderr)
         self.assertIn("nope.png (", refused.stderr)
         refused = self.run_program("routing", "--from-trace", self.routing("whole") / "trace.safetensors",

@@ -1,8 +1,10 @@
 // `moe-llava eval`: questions with known answers to scores.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -46,16 +48,13 @@ std::string settings_of(const EvalFlags& flags, MoeLlava& model) {
 // The questions of every benchmark; all files are read before the first question is asked.
 std::vector<std::vector<Question>> load_questions(const EvalFlags& flags, std::span<const PlannedTask> plan) {
   std::vector<std::vector<Question>> questions;
-  std::string missing;
-  size_t count = 0;
+  std::vector<std::string> missing;
   for (const PlannedTask& planned : plan) {
     std::vector<Question>& asked = questions.emplace_back(planned.task->load(planned.input));
     if (flags.limit > 0) asked.resize(std::min(asked.size(), static_cast<size_t>(flags.limit)));
-    for (const std::string& picture : missing_pictures(asked, planned.run.image_folder)) {
-      missing += (count++ == 0 ? "no " : ", ") + picture;
-    }
+    std::ranges::move(missing_pictures(asked, planned.run.image_folder), std::back_inserter(missing));
   }
-  if (count > 0) throw bad_data(std::to_string(count) + " pictures", "missing", {.found = missing});
+  require_none_missing(missing);
   return questions;
 }
 

@@ -56,7 +56,7 @@ std::vector<QuestionFile> read_data(const RoutingFlags& flags) {
       file.questions.resize(std::min(file.questions.size(), static_cast<size_t>(flags.limit)));
     if (!flags.image_folders.empty())
       file.image_folder = flags.image_folders[flags.image_folders.size() > 1 ? i : 0];
-    require_pictures(file.questions, file.image_folder);
+    require_none_missing(missing_pictures(file.questions, file.image_folder));
   }
   return files;
 }

@@ -82,6 +82,13 @@ std::vector<std::string> missing_pictures(std::span<const Question> questions,
   return missing;
 }
 
+void require_none_missing(std::span<const std::string> pictures) {
+  if (pictures.empty()) return;
+  std::string list;
+  for (const std::string& picture : pictures) list += (list.empty() ? "no " : ", ") + picture;
+  throw bad_data(std::to_string(pictures.size()) + " pictures", "missing", {.found = list});
+}
+
 std::vector<size_t> picture_order(const std::vector<Question>& questions) {
   std::unordered_map<std::string, size_t> first_seen;
   std::vector<size_t> group(questions.size());

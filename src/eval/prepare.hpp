@@ -49,6 +49,8 @@ class QuestionPictures {
 // Every picture that is not in its folder, with the first question about it: "folder/a.jpg (q.jsonl:3)".
 std::vector<std::string> missing_pictures(std::span<const Question> questions,
                                           const std::filesystem::path& folder);
+// Throws BadData that lists them, unless there are none.
+void require_none_missing(std::span<const std::string> pictures);
 
 // Indices of the questions, those about one picture together, else in the order of the file.
 std::vector<size_t> picture_order(const std::vector<Question>& questions);

@@ -5,7 +5,7 @@
 #include <span>
 #include <string_view>
 
-#include "files/zip_reader.hpp"
+#include "base/crc.hpp"
 #include "text/utf8.hpp"
 
 namespace moellava {
