@@ -83,7 +83,7 @@ void TrainFlags::text(const std::string& flag, const std::string& type, const st
 void TrainFlags::list(const std::string& flag, const std::string& type, const std::string& help,
                       std::function<void(TrainSettings&, Texts)> assign) {
   CLI::Option* option = command_.add_option(flag, help);
-  option->expected(1, CLI::detail::expected_max_vector_size);
+  option->expected(1, CLI::detail::expected_max_vector_size)->allow_extra_args();
   add(flag, type, option, std::move(assign));
 }
 
