@@ -26,10 +26,10 @@ class TrainRecipe(unittest.TestCase):
     def tearDownClass(cls):
         cls.temporary.cleanup()
 
-    def run_train(self, name, *flags, model="model"):
+    def run_train(self, name, *flags, model="model", data="data.json"):
         """A run of a few steps into the folder `name`, from the flags given and no others."""
         return subprocess.run(
-            [PROGRAM, "train", "--model_name_or_path", self.folder / model, "--data_path", self.folder / "data.json",
+            [PROGRAM, "train", "--model_name_or_path", self.folder / model, "--data_path", self.folder / data,
              "--image_folder", self.folder / "images", "--output_dir", self.folder / name, "--threads", "1",
              *map(str, flags)], capture_output=True, text=True, check=False)
 
@@ -151,23 +151,24 @@ class TrainRecipe(unittest.TestCase):
         data = self.folder / "bad_data.json"
         data.write_text(json.dumps(records))
         return ["--stage", 1, "--per_device_train_batch_size", 4, "--init_tensors", self.folder / "tensors",
-                "--data_path", data, "--max_steps", 20, "--save_steps", 3]
+                "--max_steps", 20, "--save_steps", 3]
 
     def test_a_bad_step_stops_the_run_and_the_same_command_may_go_on_without_it(self):
         flags = self.bad_embedding()
-        stopped = self.run_train("bad", *flags)
+        stopped = self.run_train("bad", *flags, data="bad_data.json")
         self.assertEqual(stopped.returncode, 3, stopped.stderr)
         for part in ("step ", "the loss is not finite: found model.embed_tokens.weight", "sample 9", "no weight was changed"):
             self.assertIn(part, stopped.stderr)
-        resumed = self.run_train("bad", *flags, "--on_nonfinite", "skip")
+        resumed = self.run_train("bad", *flags, "--on_nonfinite", "skip", data="bad_data.json")
         self.assertEqual(resumed.returncode, 0, resumed.stderr)
-        self.trained("bad_whole", *flags, "--on_nonfinite", "skip")
+        self.trained("bad_whole", *flags, "--on_nonfinite", "skip", data="bad_data.json")
         self.assertEqual((self.folder / "bad/model.safetensors").read_bytes(),
                          (self.folder / "bad_whole/model.safetensors").read_bytes())
 
     def test_a_bad_step_is_left_out_and_told(self):
         for what in ("skip", "rollback"):
-            state = self.trained(f"bad_{what}", *self.bad_embedding(), "--on_nonfinite", what)
+            state = self.trained(f"bad_{what}", *self.bad_embedding(), "--on_nonfinite", what,
+                                 data="bad_data.json")
             history = state["log_history"]
             self.assertEqual([entry["step"] for entry in history], list(range(1, 21)))
             bad = [entry for entry in history if entry.get("skipped")]
@@ -197,7 +198,7 @@ class TrainRecipe(unittest.TestCase):
         flags = self.bad_embedding()
         write_npy(self.folder / "tensors/model.embed_tokens.weight.npy", [VOCAB, HIDDEN],
                   [float("nan")] * (VOCAB * HIDDEN))
-        done = self.run_train("hopeless", *flags, "--on_nonfinite", "skip")
+        done = self.run_train("hopeless", *flags, "--on_nonfinite", "skip", data="bad_data.json")
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn("step 11: the loss is not finite", done.stderr)
         self.assertIn("11 such steps in a row", done.stderr)

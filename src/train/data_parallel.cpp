@@ -158,7 +158,8 @@ void DataParallel::clear_gradients() {
 
 void DataParallel::backward(const at::Tensor& loss, bool last) {
   last_ = last;
-  torch::autograd::backward({loss}, {});
+  // Nothing of stage 1 is on the way of samples without pictures.
+  if (loss.requires_grad()) torch::autograd::backward({loss}, {});
   if (!last) tree_.add(parameters_);
 }
 
