@@ -70,7 +70,7 @@ class Goldens(unittest.TestCase):
         self.assertEqual((result["overall"]["questions"], result["overall"]["correct"]), (int(total), int(correct)))
         self.assertEqual(f"{100 * result['overall']['accuracy']:.2f}", accuracy)
         self.assertEqual(f"{result['published']['value']:.2f}", pictured)
-        self.assertEqual(100 * result["overall"]["correct"] / result["overall"]["questions"],
+        self.assertEqual(result["overall"]["correct"] / result["overall"]["questions"] * 100,
                          read_json(folder / "expected_result.json")["acc"])
         right = {entry["question_id"] for entry in read_json(folder / "expected_output.json")["correct"]}
         self.assertEqual({key for key, score in result["graded"].items() if score == 1}, right)
