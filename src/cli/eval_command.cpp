@@ -266,6 +266,7 @@ void add_answer_options(CLI::App& command, EvalFlags& flags) {
           "was stopped goes on")
       ->type_name("DIR")
       ->group("Output");
+  command.add_flag("--published", flags.published, "the paper's own results beside these")->group("Output");
 }
 
 void add_judge_options(CLI::App& command, EvalFlags& flags) {
