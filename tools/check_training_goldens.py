@@ -28,13 +28,13 @@ GATED = ["gate_proj", "up_proj", "down_proj", "wg"]
 class Run:
     """`moe-llava train` over the samples of a family in one batch, and what it left."""
 
-    def __init__(self, family, checkpoint, flags, out):
+    def __init__(self, family, checkpoint, flags, out, batch):
         self.out, self.dump = out / "run", out / "dump"
         goldens = family.folder.parent
         done = subprocess.run([
             family.program, "train", "--model_name_or_path", family.folder / checkpoint,
             "--vision_tower", goldens / "openai/clip-vit-tiny-patch14", "--data_path", family.folder / "train/samples.json",
-            "--image_folder", goldens / "images", "--feature_cache", "none", "--per_device_train_batch_size", "4",
+            "--image_folder", goldens / "images", "--feature_cache", "none", "--per_device_train_batch_size", str(batch),
             "--warmup_ratio", "0", "--lr_scheduler_type", "constant", "--learning_rate", "1e-3", "--max_steps", "1",
             "--threads", "1", "--output_dir", self.out, "--overwrite_output_dir", "--dump_step", self.dump, *flags],
             capture_output=True, text=True, check=False)
@@ -66,8 +66,8 @@ class Family:
             self.check_copied_experts()
             self.check_adamw()
 
-    def run(self, checkpoint, *flags):
-        return Run(self, checkpoint, [str(flag) for flag in flags], self.temporary)
+    def run(self, checkpoint, *flags, batch=4):
+        return Run(self, checkpoint, [str(flag) for flag in flags], self.temporary, batch)
 
     def golden(self, name):
         path = self.folder / "train" / name
@@ -118,7 +118,7 @@ class Family:
         data = self.temporary / "captions.json"
         data.write_text(json.dumps([{"id": entry["sample"], "image": images[entry["sample"]],
                                      "conversations": entry["conversations"]} for entry in captions]))
-        run = self.run("ckpt_dense", "--stage", 1, "--data_path", data)
+        run = self.run("ckpt_dense", "--stage", 1, "--data_path", data, batch=len(captions))
         self.compare_lists("ids", run.read("ids"), [entry["input_ids"] for entry in captions], "stage 1")
         self.compare_lists("labels", run.read("labels"), [entry["labels"] for entry in captions], "stage 1")
 
