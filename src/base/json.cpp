@@ -157,6 +157,11 @@ Json parse_json_part(std::string_view text, TextPosition begin, std::string_view
     throw bad_data(where, "starts with a byte order mark", {.expected = "UTF-8 JSON without one"});
   Builder builder(text, begin, where, limits.depth);
   Json::sax_parse(text.begin(), text.end(), &builder);
+  // nlohmann stops at a zero byte as if the text ended there.
+  if (const size_t zero = text.find('\0'); zero != std::string_view::npos) {
+    throw bad_data(where, "not valid JSON",
+                   {.found = "a zero byte", .at = line_and_column(text, begin, zero)});
+  }
   return builder.take();
 }
 

@@ -41,6 +41,11 @@ std::string repeated(const std::string& text, int times) {
   return all;
 }
 
+TEST(ParseJson, ZeroBytesBehindTheDocumentAreNotItsEnd) {
+  EXPECT_THROW(parse_json(std::string_view("[ ]\t\0\0", 6), "x.json"), Error);
+  EXPECT_THROW(parse_json(std::string_view("{}\0{", 4), "x.json"), Error);
+}
+
 TEST(ParseJson, BuildsTheDocument) {
   const Json json =
       parse_json(R"( {"a":[1,-2,2.5,true,null,"x"],"b":{"c":{}},"d":18446744073709551615} )", "file");
