@@ -12,6 +12,7 @@
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "base/string_printf.hpp"
+#include "base/strings.hpp"
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/eval_plan.hpp"
@@ -183,9 +184,8 @@ void evaluate(const EvalFlags& flags) {
 }
 
 void add_question_options(CLI::App& command, EvalFlags& flags) {
-  std::string names;
-  for (const std::string& name : task_names()) names += (names.empty() ? "" : ", ") + name;
-  command.add_option("--tasks,--task", flags.tasks, "benchmarks, separated by commas: " + names)
+  command
+      .add_option("--tasks,--task", flags.tasks, "benchmarks, separated by commas: " + joined(task_names()))
       ->delimiter(',')
       ->type_name("NAME,...")
       ->group("Questions")

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/error.hpp"
+#include "base/strings.hpp"
 
 namespace moellava {
 
@@ -30,8 +31,8 @@ std::vector<int64_t> numbers_of(const std::string& text, size_t count, const cha
 size_t layer_index(int64_t layer, const MoeConfig& moe, const char* flag) {
   const auto found = std::find(moe.layers.begin(), moe.layers.end(), layer - 1);
   if (found != moe.layers.end()) return static_cast<size_t>(found - moe.layers.begin());
-  std::string those;
-  for (const int64_t number : moe.layers) those += (those.empty() ? "" : ", ") + std::to_string(number + 1);
+  const std::string those =
+      joined(moe.layers, ", ", [](int64_t number) { return std::to_string(number + 1); });
   throw usage_error(flag, "a layer without experts",
                     {.found = std::to_string(layer), .expected = "one of " + those});
 }

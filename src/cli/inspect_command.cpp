@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "base/string_printf.hpp"
+#include "base/strings.hpp"
 #include "cli/commands.hpp"
 #include "model/inspection.hpp"
 #include "model/projector.hpp"
@@ -132,9 +133,9 @@ void print_inspection(const Inspection& inspection) {
               << grouped(count.active) << " active\n";
     print_unread(inspection.config->unread_fields);
   }
-  std::string dtypes;
-  for (const auto& [dtype, bytes] : inspection.bytes_of_dtype)
-    dtypes += (dtypes.empty() ? "" : ", ") + dtype + " " + grouped(bytes);
+  const std::string dtypes = joined(inspection.bytes_of_dtype, ", ", [](const auto& dtype) {
+    return dtype.first + " " + grouped(dtype.second);
+  });
   std::cout << "weights     " << grouped(inspection.bytes) << " bytes in " << grouped(inspection.tensors)
             << " tensors: " << dtypes << "\n";
   if (inspection.tokens) std::cout << "tokenizer   " << grouped(int64_t{*inspection.tokens}) << " tokens\n";

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "base/strings.hpp"
 #include "cli/arguments.hpp"
 #include "cli/expert_edits.hpp"
 #include "text/conversation.hpp"
@@ -32,10 +33,9 @@ void ModelOptions::add_to(CLI::App& command) {
                   "mm_projector.bin to use instead of the model's own projector")
       ->type_name("FILE")
       ->group("Model");
-  std::string styles;
-  for (const std::string_view name : conversation_style_names())
-    styles += (styles.empty() ? "" : ", ") + std::string(name);
-  command.add_option("--conv", conversation, "conversation style instead of the model's own: " + styles)
+  command
+      .add_option("--conv", conversation,
+                  "conversation style instead of the model's own: " + joined(conversation_style_names()))
       ->group("Model");
   command.add_option("--threads", threads, "threads (0: one for each core)")
       ->check(number_from<int64_t>(0, 1024))

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/error.hpp"
+#include "base/strings.hpp"
 
 namespace moellava {
 
@@ -48,10 +49,8 @@ std::vector<SampleView> load_views(const RoutingTrace& trace, size_t count,
     }
   }
   if (!missing.empty()) {
-    std::string names;
-    for (const std::string& name : missing) names += (names.empty() ? "" : ", ") + printable(name);
     throw bad_data("--image-folder", std::to_string(missing.size()) + " pictures are missing",
-                   {.found = "no " + names});
+                   {.found = "no " + joined(missing, ", ", printable)});
   }
   return views;
 }

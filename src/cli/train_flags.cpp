@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/json.hpp"
+#include "base/strings.hpp"
 
 namespace moellava {
 
@@ -23,9 +24,8 @@ int stage_of(const std::string& text) {
 // A flag that would do nothing is a mistake of whoever typed it.
 void require_stage(const std::string& flag, const std::vector<int>& stages, int stage) {
   if (stages.empty() || std::find(stages.begin(), stages.end(), stage) != stages.end()) return;
-  std::string list;
-  for (int each : stages) list += (list.empty() ? "" : " and ") + stage_name(each);
-  throw usage_error(flag, "only for stage " + list, {.found = "--stage " + stage_name(stage)});
+  throw usage_error(flag, "only for stage " + joined(stages, " and ", stage_name),
+                    {.found = "--stage " + stage_name(stage)});
 }
 
 // A value of a preset as one would type it.
@@ -61,9 +61,7 @@ bool parse_boolean(const std::string& flag, const std::string& text) {
 const std::string& one_of(const std::string& flag, const std::string& text,
                           const std::vector<std::string_view>& known) {
   if (std::find(known.begin(), known.end(), text) != known.end()) return text;
-  std::string list;
-  for (std::string_view name : known) list += (list.empty() ? "" : ", ") + std::string(name);
-  refuse_flag(flag, text, "one of " + list);
+  refuse_flag(flag, text, "one of " + joined(known));
 }
 
 void TrainFlags::add(const std::string& flag, const std::string& type, CLI::Option* option,

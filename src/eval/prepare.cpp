@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "base/path_below.hpp"
+#include "base/strings.hpp"
 #include "generate/engine.hpp"
 
 namespace moellava {
@@ -84,9 +85,8 @@ std::vector<std::string> missing_pictures(std::span<const Question> questions,
 
 void require_none_missing(std::span<const std::string> pictures) {
   if (pictures.empty()) return;
-  std::string list;
-  for (const std::string& picture : pictures) list += (list.empty() ? "no " : ", ") + picture;
-  throw bad_data(std::to_string(pictures.size()) + " pictures", "missing", {.found = list});
+  throw bad_data(std::to_string(pictures.size()) + " pictures", "missing",
+                 {.found = "no " + joined(pictures)});
 }
 
 std::vector<size_t> picture_order(const std::vector<Question>& questions) {

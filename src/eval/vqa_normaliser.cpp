@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/strings.hpp"
 #include "text/utf8.hpp"
 
 namespace moellava {
@@ -145,18 +146,6 @@ utf8proc_int32_t code_point(std::string_view character) {
   return code;
 }
 
-std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
-  std::string result;
-  for (size_t at = 0; at < text.size();) {
-    const size_t next = text.find(from, at);
-    result += text.substr(at, next - at);
-    if (next == std::string_view::npos) break;
-    result += to;
-    at = next + from.size();
-  }
-  return result;
-}
-
 // The words of valid UTF-8 between white space, as Python's str.split has it: U+001C to U+001F divide, too.
 std::vector<std::string> words_of(std::string_view text) {
   std::vector<std::string> words(1);
@@ -180,7 +169,7 @@ std::string without_punctuation(const std::string& text) {
     const std::string m(1, mark);
     const bool beside_blank =
         text.find(m + " ") != std::string::npos || text.find(" " + m) != std::string::npos;
-    result = replaced(result, m, beside_blank ? "" : " ");
+    result = replace_all(result, m, beside_blank ? "" : " ");
   }
   return result;
 }
@@ -230,9 +219,9 @@ std::string unicode_lower_case(std::string_view text) {
 
 std::string normalise_vqa_answer(std::string_view answer) {
   std::string text = unicode_lower_case(answer);
-  for (const std::string_view dropped : {",", "?"}) text = replaced(text, dropped, "");
-  text = trimmed(replaced(text, "'s", " 's"));
-  for (const std::string_view blank : {"\n", "\t"}) text = replaced(text, blank, " ");
+  for (const std::string_view dropped : {",", "?"}) text = replace_all(text, dropped, "");
+  text = trimmed(replace_all(text, "'s", " 's"));
+  for (const std::string_view blank : {"\n", "\t"}) text = replace_all(text, blank, " ");
   std::string result;
   for (std::string word : words_of(without_periods(without_punctuation(trimmed(text))))) {
     if (const auto digits = number_words().find(word); digits != number_words().end()) word = digits->second;

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/progress.hpp"
 #include "base/random.hpp"
+#include "base/strings.hpp"
 #include "files/safetensors.hpp"
 #include "model/families/family.hpp"
 #include "model/model_folder.hpp"
@@ -56,10 +57,9 @@ Layout layout_of(const RandomModelOptions& options) {
     if (backbone.name == name) layout.backbone = backbone;
   }
   if (layout.backbone.name.empty()) {
-    std::string known;
-    for (const std::string& each : random_model_names()) known += (known.empty() ? "" : ", ") + each;
     throw usage_error("--like", "unknown model",
-                      {.found = "\"" + printable(options.like) + "\"", .expected = "one of " + known});
+                      {.found = "\"" + printable(options.like) + "\"",
+                       .expected = "one of " + joined(random_model_names())});
   }
   if (layout.tiny) {
     Backbone& small = layout.backbone;

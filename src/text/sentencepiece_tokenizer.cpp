@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
+#include "base/strings.hpp"
 #include "text/table_tokenizer.hpp"
 #include "text/tokenizer_files.hpp"
 #include "text/vocabulary_fields.hpp"
@@ -17,12 +18,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t kLargestText = 1 << 28;  // bytes; SentencePiece counts in int
-
-std::string replace_all(std::string text, std::string_view from, std::string_view to) {
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
-    text.replace(at, from.size(), to);
-  return text;
-}
 
 class SentencePieceTokenizer : public TableTokenizer {
  public:

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/strings.hpp"
 #include "eval/answer_text.hpp"
 #include "eval/bootstrap.hpp"
 #include "eval/tally.hpp"
@@ -41,12 +42,6 @@ std::string submission(const TaskInput&, std::span<const Answer> answers) {
   return results.dump(2, ' ', /*ensure_ascii=*/true, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-std::string replaced(std::string text, std::string_view from, std::string_view to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
-  return text;
-}
-
 std::vector<JudgeRequest> judge_requests(const TaskInput& input, std::span<const Answer> answers,
                                          const std::string& instruction) {
   const Json file = read_json(input.annotations);
@@ -55,7 +50,7 @@ std::vector<JudgeRequest> judge_requests(const TaskInput& input, std::span<const
   for (const Answer& answer : answers) {
     const JsonObject entry = truth.object(key_of(answer.question_id));
     const std::string right =
-        replaced(replaced(entry.string("answer"), "<AND>", " <AND> "), "<OR>", " <OR> ");
+        replace_all(replace_all(entry.string("answer"), "<AND>", " <AND> "), "<OR>", " <OR> ");
     requests.push_back(
         {.id = id_text(answer.question_id),
          .prompt = {.system = "",
@@ -96,9 +91,7 @@ Scores score_judged(const TaskInput& input, std::span<const Answer> answers,
     const std::vector<std::string> abilities = abilities_of(truth.object(key));
     const std::optional<double> score = mm_vet_score(verdicts[i]);
     unjudged += score ? 0 : 1;
-    std::string all;
-    for (const std::string& ability : abilities) all += (all.empty() ? "" : ", ") + ability;
-    graded.push_back({.category = all, .truth = "", .score = score.value_or(0), .id = key});
+    graded.push_back({.category = joined(abilities), .truth = "", .score = score.value_or(0), .id = key});
     for (const std::string& ability : abilities) by_ability[ability].push_back(graded.back());
   }
   if (std::ssize(answers) < std::ssize(file) && !input.partial) {

@@ -2,18 +2,13 @@
 
 #include "base/error.hpp"
 #include "base/string_printf.hpp"
+#include "base/strings.hpp"
 
 namespace moellava {
 
 namespace {
 
 constexpr const Family* kFamilies[] = {&kLlama, &kMistral, &kPhi, &kStableLm, &kQwen, &kQwen2, &kMiniCpm};
-
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
-  }
-}
 
 }  // namespace
 
@@ -35,7 +30,8 @@ std::string Family::file_name(std::string_view canonical) const {
   const size_t tower = canonical.find(kTower);
   const size_t end = tower == std::string_view::npos ? canonical.size() : tower + kTower.size();
   std::string spelled(canonical.substr(0, end));
-  for (const Rename& rename : renames) replace_all(spelled, rename.canonical, rename.file);
+  for (const Rename& rename : renames)
+    spelled = replace_all(std::move(spelled), rename.canonical, rename.file);
   return spelled.append(canonical.substr(end));
 }
 
