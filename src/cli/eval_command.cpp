@@ -127,6 +127,7 @@ std::vector<EvalResult> ask(const EvalFlags& flags, std::span<const PlannedTask>
   const std::vector<std::vector<Question>> questions = load_questions(flags, plan);
   const LoadedModel loaded = flags.model.load();
   const ModelConfig& config = loaded.model->config();
+  const ParameterCount parameters = count_parameters(*loaded.model);
   const MoeRun moe = flags.model.moe_run(*loaded.model);
   const std::string settings = settings_of(flags, *loaded.model);
   std::optional<Judge> judge = judge_of(flags);
@@ -142,7 +143,7 @@ std::vector<EvalResult> ask(const EvalFlags& flags, std::span<const PlannedTask>
     EvalResult& result = results.emplace_back(result_of(plan[i]));
     result.model = flags.model.model;
     result.image_size = config.vision ? config.preprocess.size : 0;
-    result.parameters = count_parameters(*loaded.model);
+    result.parameters = parameters;
     result.cost = answer_questions(*loaded.model, *loaded.tokenizer, *plan[i].task, questions[i], run, log);
     // Who was asked nothing now, but was before, is as fast as before.
     if (result.cost.questions == 0 && fs::exists(plan[i].result))

@@ -97,9 +97,7 @@ class Batch {
       const auto& ids = requests_[b].ids;
       rest.push_back({.ids = {ids.begin() + static_cast<std::ptrdiff_t>(cuts[b]), ids.end()}, .labels = {}});
       if (cuts[b] == 0 && requests_[b].features.defined()) pictures.push_back(requests_[b].features);
-      const int32_t* begin = rest.back().ids.data();
-      longest = std::max(longest,
-                         positions_of(begin, begin + rest.back().ids.size(), image_tokens(model_.config())));
+      longest = std::max(longest, positions_of(model_, rest.back().ids));
       rows_.push_back(b);
     }
     cache_ = cache_.length > 0 ? select_rows(decoder_, cache_, groups, cache_.length + longest + most_)
@@ -127,15 +125,11 @@ class Batch {
         beginnings.push_back({.ids = {begin, begin + cut}, .labels = {}});
         pictures.push_back(requests_[b].features);
       } else {
-        const int32_t* ids = requests_[b].ids.data();
-        writers_[b].result().reused_positions = positions_of(ids, ids + cut, image_tokens(model_.config()));
+        writers_[b].result().reused_positions = positions_of(model_, {begin, begin + cut});
       }
     }
     int64_t longest = 0;
-    for (const SampleIds& sample : beginnings) {
-      const int32_t* ids = sample.ids.data();
-      longest = std::max(longest, positions_of(ids, ids + sample.ids.size(), image_tokens(model_.config())));
-    }
+    for (const SampleIds& sample : beginnings) longest = std::max(longest, positions_of(model_, sample.ids));
     cache_ = decoder_.make_cache(std::ssize(beginnings), longest);
     forward(beginnings, pictures);
     return groups;

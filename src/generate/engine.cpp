@@ -44,12 +44,11 @@ int64_t Engine::reusable_positions(const GenerateRequest& request, int64_t promp
   const size_t most = std::min(last_.ids.size(), request.ids.size() - 1);
   const auto differ = std::mismatch(
       request.ids.begin(), request.ids.begin() + static_cast<std::ptrdiff_t>(most), last_.ids.begin());
-  const int32_t* begin = request.ids.data();
-  const int32_t* end = begin + (differ.first - request.ids.begin());
-  const int64_t images = std::count(begin, end, kImageTokenId);
+  const auto alike = std::span(request.ids.begin(), differ.first);
+  const int64_t images = std::count(alike.begin(), alike.end(), kImageTokenId);
   if (images > 0 && !request.features.narrow(0, 0, images).equal(last_.features.narrow(0, 0, images)))
     return 0;
-  return positions_of(begin, end, image_tokens(model_.config()));
+  return positions_of(model_, alike);
 }
 
 void Engine::reserve(int64_t positions, int64_t kept) {

@@ -7,15 +7,14 @@
 
 namespace moellava {
 
-int64_t positions_of(const int32_t* begin, const int32_t* end, int64_t tokens_per_image) {
-  const int64_t images = std::count(begin, end, kImageTokenId);
-  return (end - begin) + images * (tokens_per_image - 1);
+int64_t positions_of(const MoeLlava& model, std::span<const int32_t> ids) {
+  const int64_t images = std::count(ids.begin(), ids.end(), kImageTokenId);
+  return std::ssize(ids) + images * (image_tokens(model.config()) - 1);
 }
 
 int64_t prompt_positions(const MoeLlava& model, const GenerateRequest& request) {
   if (request.ids.empty()) throw bad_data("prompt", "empty");
-  const int32_t* begin = request.ids.data();
-  const int64_t positions = positions_of(begin, begin + request.ids.size(), image_tokens(model.config()));
+  const int64_t positions = positions_of(model, request.ids);
   const int64_t limit = model.config().decoder.max_positions;
   if (positions >= limit) {
     throw bad_data("prompt", "longer than the context",

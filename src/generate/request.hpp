@@ -43,8 +43,8 @@ struct GenerateResult {
   double decode_seconds = 0;
 };
 
-// Positions that ids take: a picture takes `tokens_per_image`.
-int64_t positions_of(const int32_t* begin, const int32_t* end, int64_t tokens_per_image);
+// Positions that ids take in `model`: a picture takes as many as it has visual tokens.
+int64_t positions_of(const MoeLlava& model, std::span<const int32_t> ids);
 
 // The positions of the request's prompt. Throws BadData when the prompt is empty or leaves no room in the
 // context.
