@@ -7,14 +7,11 @@ same bytes; it must be the seed of the training pictures (tools/build_stamps_dat
 import argparse
 import json
 import pathlib
-import shutil
 import sys
 
-import PIL
-
-from build_stamps_dataset import PILLOW
 from stamps.benchmarks import choice, open_ended, yes_no
 from stamps.benchmarks.source import REQUEST, Source
+from stamps.command import make_parser, whole_folder
 
 # Name of the task, what writes it, pictures (MME: of each subtask).
 BENCHMARKS = (
@@ -35,13 +32,8 @@ MANIFEST = "benchmarks.json"
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Example:\n  tools/fetch.sh python stamps\n  cd ~/.cache/moe-llava\n"
-               "  python/bin/python .../tools/build_stamps_benchmarks.py --stamps stamps --out /tmp/eval")
-    parser.add_argument("--stamps", type=pathlib.Path, required=True, help="folder of the stamps")
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder to write; replaced if benchmarks")
-    parser.add_argument("--seed", type=int, default=0, help="of the training pictures, too (default: 0)")
+    parser = make_parser(__doc__, "build_stamps_benchmarks.py --stamps stamps --out /tmp/eval", "benchmarks",
+                         "of the training pictures, too")
     parser.add_argument("--plain", action="store_true",
                         help="without the published request for a short answer, which the demo's model never saw")
     parser.add_argument("--quick", action="store_true", help="a twentieth of the pictures, to see that all works")
@@ -62,19 +54,9 @@ def build(stamps: pathlib.Path, out: pathlib.Path, seed: int, plain: bool, divis
 
 def main() -> None:
     arguments = parse_arguments()
-    if PIL.__version__ != PILLOW:
-        sys.exit(f"Pillow: found {PIL.__version__}, expected {PILLOW} (use the Python of tools/fetch.sh python)")
-    if not arguments.stamps.is_dir():
-        sys.exit(f"{arguments.stamps}: no such folder (run tools/fetch.sh stamps)")
-    out = arguments.out
-    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).exists():
-        sys.exit(f"{out}: is not empty and holds no benchmarks; it is left as it is")
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    build(arguments.stamps, partial, arguments.seed, arguments.plain, QUICK_DIVISOR if arguments.quick else 1)
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
+    with whole_folder(arguments, MANIFEST, "is not empty and holds no benchmarks") as partial:
+        partial.mkdir(parents=True)
+        build(arguments.stamps, partial, arguments.seed, arguments.plain, QUICK_DIVISOR if arguments.quick else 1)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import shutil
 import sys
 
 import PIL
 
 from stamps import kinds
+from stamps.command import make_parser, whole_folder
 from stamps.dataset import Dataset, Sizes
-
-PILLOW = "12.2.0"  # other versions may scale and compress differently
 
 DEFAULT = Sizes(stage1=1400, stage2=2400, stage3=800, text_only=150, test=300)
 QUICK = Sizes(stage1=48, stage2=48, stage3=32, text_only=8, test=24)
@@ -25,13 +23,8 @@ FULL = Sizes(stage1=4200, stage2=10000, stage3=3000, text_only=300, test=300)
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Example:\n  tools/fetch.sh python stamps\n  cd ~/.cache/moe-llava\n"
-               "  python/bin/python .../tools/build_stamps_dataset.py --stamps stamps --out /tmp/data --quick")
-    parser.add_argument("--stamps", type=pathlib.Path, required=True, help="folder of the stamps")
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder to write; replaced if a data set")
-    parser.add_argument("--seed", type=int, default=0, help="of split, scenes and questions (default: 0)")
+    parser = make_parser(__doc__, "build_stamps_dataset.py --stamps stamps --out /tmp/data --quick", "a data set",
+                         "of split, scenes and questions")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="a few dozen pictures, to see that all works")
     size.add_argument("--full", action="store_true", help="17,200 training pictures, for a run of hours")
@@ -138,22 +131,12 @@ def test_statistics(test: list[dict], stages: dict[str, list[dict]]) -> dict:
 
 def main() -> None:
     arguments = parse_arguments()
-    if PIL.__version__ != PILLOW:
-        sys.exit(f"Pillow: found {PIL.__version__}, expected {PILLOW} (use the Python of tools/fetch.sh python)")
-    if not arguments.stamps.is_dir():
-        sys.exit(f"{arguments.stamps}: no such folder (run tools/fetch.sh stamps)")
     sizes = chosen_sizes(arguments)
-    out = arguments.out
-    if out.exists() and any(out.iterdir()) and not (out / "manifest.json").exists():
-        sys.exit(f"{out}: is not empty and not a data set; it is left as it is")
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    manifest = build(arguments.stamps, partial, arguments.seed, sizes)
-    shutil.rmtree(out, ignore_errors=True)
-    partial.rename(out)
+    with whole_folder(arguments, "manifest.json", "is not empty and not a data set") as partial:
+        manifest = build(arguments.stamps, partial, arguments.seed, sizes)
     for file, facts in manifest["files"].items():
         if "samples" in facts:
-            print(f"{out / file}: {facts['samples']} samples, {facts['with_picture']} with a picture")
+            print(f"{arguments.out / file}: {facts['samples']} samples, {facts['with_picture']} with a picture")
 
 
 if __name__ == "__main__":

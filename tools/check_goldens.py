@@ -9,10 +9,11 @@ import collections
 import json
 import pathlib
 import subprocess
-import sys
 import tempfile
 
 import numpy as np
+
+import golden_report
 
 TOLERANCE = 1e-4  # of the largest magnitude
 EXACT = {"ids", "pixels", "experts", "slots", "argmax", "greedy", "tokenizer"}
@@ -148,25 +149,13 @@ class Checkpoint:
         return "| " + " | ".join(cells) + " |"
 
 
-def main():
-    goldens, program = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
-    families = sys.argv[3:] or sorted(path.parent.name for path in goldens.glob("*/prompts"))
-    misses = []
-    print("| " + " | ".join(["checkpoint", *COLUMNS]) + " |")
-    print("|---" * (len(COLUMNS) + 1) + "|")
-    for family in families:
-        for folder in sorted((goldens / family).glob("ckpt_*")):
-            with tempfile.TemporaryDirectory() as out:
-                checkpoint = Checkpoint(goldens, program, folder, pathlib.Path(out))
-                checkpoint.check()
-            print(checkpoint.row(), flush=True)
-            misses += checkpoint.misses
-    for miss in misses:
-        print(miss, file=sys.stderr)
-    return 1 if misses else 0
+def check(goldens, program, family):
+    for folder in sorted((goldens / family).glob("ckpt_*")):
+        with tempfile.TemporaryDirectory() as out:
+            checkpoint = Checkpoint(goldens, program, folder, pathlib.Path(out))
+            checkpoint.check()
+        yield checkpoint.row(), checkpoint.misses
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    sys.exit(main())
+    golden_report.main(__doc__, "prompts", ["checkpoint", *COLUMNS], check)

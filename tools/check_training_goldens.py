@@ -3,9 +3,9 @@
 Usage: check_training_goldens.py GOLDENS MOE_LLAVA [FAMILY...]       (needs numpy; exit status 1 when anything differs)
 
 For each family: ids, labels, slots and dropped choices must be the same, losses and balance losses within 1e-5 of
-theirs, gradients and their norms within 1e-3, all else within 1e-4: in stages 1 and 2, in stage 3 as it is, with little
-room and with recorded noise, with copied experts, and over the three runs of eight AdamW steps. The losses are those
-of trainer_state.json. The table shows the largest differences."""
+theirs, gradients, their norms and trained weights within 1e-3, all else within 1e-4: in stages 1 and 2, in stage 3 as it
+is, with little room and with recorded noise, with copied experts, and over the three runs of eight AdamW steps. The
+losses are those of trainer_state.json. The table shows the largest differences."""
 import collections
 import json
 import math
@@ -15,6 +15,8 @@ import sys
 import tempfile
 
 import numpy as np
+
+import golden_report
 
 # Largest difference allowed, relative to the largest magnitude; 0: the same.
 TOLERANCE = {"ids": 0, "labels": 0, "trained": 0, "slots": 0, "dropped": 0, "embeddings": 1e-4, "router": 1e-4,
@@ -192,23 +194,11 @@ def read_safetensors(path):
     return json.loads(data[8:8 + size]), data[8 + size:]
 
 
-def main():
-    goldens, program = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
-    names = sys.argv[3:] or sorted(path.parent.name for path in goldens.glob("*/train"))
-    misses = []
-    print("| " + " | ".join(["family", *TOLERANCE]) + " |")
-    print("|---" * (len(TOLERANCE) + 1) + "|")
-    for name in names:
-        family = Family(goldens / name, program)
-        family.check()
-        print(family.row(), flush=True)
-        misses += family.misses
-    for miss in misses:
-        print(miss, file=sys.stderr)
-    return 1 if misses else 0
+def check(goldens, program, name):
+    family = Family(goldens / name, program)
+    family.check()
+    yield family.row(), family.misses
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    sys.exit(main())
+    golden_report.main(__doc__, "train", ["family", *TOLERANCE], check)
