@@ -3,21 +3,19 @@
 Usage: eval_command_test.py MOE_LLAVA"""
 import csv
 import json
-import pathlib
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 import xml.etree.ElementTree
 import zipfile
 
 from benchmark_folder import write_benchmarks
-from train_tiny_folder import train_arguments, write_all
+from tiny_case import TrainedModelCase
+from train_tiny_folder import train_arguments
 
-PROGRAM = None
 QUESTIONS = [
     {"question_id": 0, "image": "0.png", "text": "Is there a dog?", "category": "presence", "answer": "yes"},
     {"question_id": "b", "image": "1.png", "text": "Is there a cat?", "category": "presence", "answer": "no"},
@@ -26,28 +24,14 @@ QUESTIONS = [
 ]
 
 
-class EvalCommands(unittest.TestCase):
+class EvalCommands(TrainedModelCase):
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.folder = pathlib.Path(cls.temporary.name)
-        write_all(cls.folder)
-        cls.model = cls.folder / "moe"
-        trained = subprocess.run(train_arguments(PROGRAM, cls.folder, cls.model), capture_output=True, text=True)
-        assert trained.returncode == 0, trained.stderr
+        super().setUpClass()
         cls.benchmarks = cls.folder / "eval"
         write_benchmarks(cls.benchmarks)
         cls.questions = cls.folder / "questions.jsonl"
         cls.questions.write_text("".join(json.dumps(question) + "\n" for question in QUESTIONS))
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
-
-    def run_program(self, *arguments, code=0):
-        done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
-        self.assertEqual(done.returncode, code, done.stderr)
-        return done
 
     def on_questions(self, command, *arguments, code=0):
         return self.run_program(command, "--model", self.model, "--questions", self.questions, "--threads", "1",
@@ -193,7 +177,7 @@ class EvalCommands(unittest.TestCase):
             return report
         whole, killed = self.folder / "several_whole", self.folder / "several_killed"
         self.run_several(whole)
-        command = [PROGRAM, "eval", "--model", self.model, "--tasks", ",".join(self.SEVERAL), "--data",
+        command = [self.program, "eval", "--model", self.model, "--tasks", ",".join(self.SEVERAL), "--data",
                    self.benchmarks, "--threads", "1", "--max-new-tokens", "3", "--out", killed]
         running = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         answers = killed / "answers/pope.jsonl"
@@ -245,7 +229,7 @@ class EvalCommands(unittest.TestCase):
         answers = self.folder / "killed.jsonl"
         command = ["eval", "--model", self.model, "--questions", questions, "--image-folder",
                    self.folder / "images", "--threads", "1", "--answers"]
-        running = subprocess.Popen([PROGRAM, *map(str, command), answers], stderr=subprocess.DEVNULL,
+        running = subprocess.Popen([self.program, *map(str, command), answers], stderr=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL)
         while running.poll() is None and not (answers.exists() and answers.read_text().count("\n") >= 5):
             time.sleep(0.001)
@@ -279,7 +263,7 @@ class EvalCommands(unittest.TestCase):
     def test_answers_of_the_same_folder_trained_otherwise(self):
         self.evaluate("before")
         other = self.folder / "other" / "moe"
-        trained = subprocess.run(train_arguments(PROGRAM, self.folder, other, "--learning_rate", "1e-2"),
+        trained = subprocess.run(train_arguments(self.program, self.folder, other, "--learning_rate", "1e-2"),
                                  capture_output=True, text=True)
         self.assertEqual(trained.returncode, 0, trained.stderr)
         refused = self.run_program("eval", "--model", other, "--questions", self.questions, "--image-folder",
@@ -350,5 +334,5 @@ class EvalCommands(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    PROGRAM = sys.argv.pop(1)
+    TrainedModelCase.program = sys.argv.pop(1)
     unittest.main()

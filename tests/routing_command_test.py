@@ -4,17 +4,13 @@ first. Usage: routing_command_test.py MOE_LLAVA"""
 import collections
 import csv
 import json
-import pathlib
-import subprocess
 import sys
-import tempfile
 import unittest
 import xml.etree.ElementTree
 
+from tiny_case import TrainedModelCase
 from trace_file import read_trace
-from train_tiny_folder import train_arguments, write_all
 
-PROGRAM = None
 PRESENCE = [{"question_id": i, "image": f"{i % 2}.png", "text": f"Is there a {thing}?", "category": "presence",
              "answer": ("yes", "no")[i % 2]} for i, thing in enumerate(("dog", "cat", "cow"))]
 COUNT = [{"question_id": "b", "image": "1.png", "text": "How many?", "category": "count", "answer": "two"},
@@ -22,28 +18,14 @@ COUNT = [{"question_id": "b", "image": "1.png", "text": "How many?", "category":
 PATCHES, EXPERTS, TOP_K = 4, 3, 2  # of the tiny model; its one MoE layer is the first
 
 
-class RoutingCommand(unittest.TestCase):
+class RoutingCommand(TrainedModelCase):
     runs = {}
 
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.folder = pathlib.Path(cls.temporary.name)
-        write_all(cls.folder)
-        cls.model = cls.folder / "moe"
-        trained = subprocess.run(train_arguments(PROGRAM, cls.folder, cls.model), capture_output=True, text=True)
-        assert trained.returncode == 0, trained.stderr
+        super().setUpClass()
         for name, questions in (("presence", PRESENCE), ("count", COUNT)):
             (cls.folder / f"{name}.jsonl").write_text("".join(json.dumps(q) + "\n" for q in questions))
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
-
-    def run_program(self, *arguments, code=0):
-        done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
-        self.assertEqual(done.returncode, code, done.stderr)
-        return done
 
     def ask(self, command, *arguments, data=("presence", "count"), code=0):
         files = [word for name in data for word in ("--questions", self.folder / f"{name}.jsonl")]
@@ -223,5 +205,5 @@ class RoutingCommand(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    PROGRAM = sys.argv.pop(1)
+    TrainedModelCase.program = sys.argv.pop(1)
     unittest.main()

@@ -4,17 +4,14 @@ there, nothing wider than the screen, and the controls do what they say. Skips w
 Usage: routing_page_test.py MOE_LLAVA"""
 import html
 import json
-import pathlib
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
-from train_tiny_folder import train_arguments, write_all
+from tiny_case import TrainedModelCase
 
-PROGRAM = None
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-shell", "google-chrome")
 FIGURES = ("load", "modalities", "depth", "pathways", "paths", "co_activation", "positions", "categories")
 QUESTIONS = [{"question_id": i, "image": f"{i % 3}.png", "text": f"Is there a {thing}? </script>", "category": kind}
@@ -72,30 +69,22 @@ def find_browser():
     return next((path for path in map(shutil.which, BROWSERS) if path), None)
 
 
-class Page(unittest.TestCase):
+class Page(TrainedModelCase):
     @classmethod
     def setUpClass(cls):
         cls.browser = find_browser()
         if cls.browser is None:
             raise unittest.SkipTest("no Chromium: tools/fetch.sh packages installs one")
-        cls.temporary = tempfile.TemporaryDirectory()
-        folder = cls.folder = pathlib.Path(cls.temporary.name)
-        write_all(folder)
-        trained = subprocess.run(train_arguments(PROGRAM, folder, folder / "moe"), capture_output=True, text=True)
-        assert trained.returncode == 0, trained.stderr
+        super().setUpClass()
+        folder = cls.folder
         (folder / "questions.jsonl").write_text("".join(json.dumps(question) + "\n" for question in QUESTIONS))
-        made = subprocess.run([PROGRAM, "routing", "--model", folder / "moe", "--data", folder / "questions.jsonl",
+        made = subprocess.run([cls.program, "routing", "--model", cls.model, "--data", folder / "questions.jsonl",
                                "--image-folder", folder / "images", "--threads", "1", "--out", folder / "out"],
                               capture_output=True, text=True)
         assert made.returncode == 0, made.stderr
         page = (folder / "out/routing.html").read_text(encoding="utf-8")
         watched = page.replace("<head>", "<head>" + WATCH, 1).replace("</body>", REPORT + "</body>", 1)
         (folder / "watched.html").write_text(watched, encoding="utf-8")
-
-    @classmethod
-    def tearDownClass(cls):
-        if cls.browser:
-            cls.temporary.cleanup()
 
     def seen(self, width, height):
         """What the page reported at this size of window, and what the browser logged."""
@@ -134,5 +123,5 @@ class Page(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    PROGRAM = sys.argv.pop(1)
+    TrainedModelCase.program = sys.argv.pop(1)
     unittest.main()

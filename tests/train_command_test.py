@@ -6,28 +6,22 @@ import pathlib
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-from train_tiny_folder import train_arguments, write_all
+from tiny_case import TinyFolderCase
+from train_tiny_folder import train_arguments
 
 PROGRAM = None
 
 
-class TrainCommand(unittest.TestCase):
+class TrainCommand(TinyFolderCase):
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.folder = pathlib.Path(cls.temporary.name)
-        write_all(cls.folder)
+        super().setUpClass()
         cls.whole = cls.folder / "whole"
         done = cls.run_train(cls.whole)
         assert done.returncode == 0, done.stderr
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
 
     @classmethod
     def arguments(cls, output, *extra):

@@ -8,12 +8,12 @@ import pathlib
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 from processes import alive, children, in_processes, needs_mpirun, run, wait_until
-from train_tiny_folder import train_arguments, write_all
+from tiny_case import TinyFolderCase
+from train_tiny_folder import train_arguments
 
 PROGRAM = None
 STEPS = 20
@@ -21,18 +21,12 @@ ENDLESS = 100000  # steps of a run that would not end by itself
 
 
 @needs_mpirun
-class TrainInProcesses(unittest.TestCase):
+class TrainInProcesses(TinyFolderCase):
     @classmethod
     def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.folder = pathlib.Path(cls.temporary.name)
-        write_all(cls.folder)
+        super().setUpClass()
         cls.whole = cls.folder / "whole"
         cls.finish(1, 4, cls.whole)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
 
     @classmethod
     def command(cls, processes, accumulation, output, *extra, steps=STEPS, experts=3):

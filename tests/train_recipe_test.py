@@ -6,26 +6,16 @@ import pathlib
 import random
 import subprocess
 import sys
-import tempfile
 import unittest
 
-from train_tiny_folder import HIDDEN, VOCAB, write_all, write_npy
+from tiny_case import TinyFolderCase
+from train_tiny_folder import HIDDEN, VOCAB, write_npy
 
 PROGRAM = None
 CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
 
 
-class TrainRecipe(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.folder = pathlib.Path(cls.temporary.name)
-        write_all(cls.folder)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
-
+class TrainRecipe(TinyFolderCase):
     def run_train(self, name, *flags, model="model", data="data.json"):
         """A run of a few steps into the folder `name`, from the flags given and no others."""
         return subprocess.run(
