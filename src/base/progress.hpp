@@ -18,6 +18,8 @@ class Progress {
 
   // `note` is shown behind the bar: "loss 1.83  aux 0.041  812 tokens/s".
   void update(int64_t done, const std::string& note = "");
+  // A line of its own, which stays; the bar comes back below it.
+  void print(const std::string& line);
 
  private:
   void draw(bool last);

@@ -40,6 +40,7 @@ int run(int argc, char** argv) {
   moellava::add_tokenize_command(app);
   moellava::add_dump_command(app);
   moellava::add_train_command(app);
+  moellava::add_plot_command(app);
   moellava::add_data_command(app);
   moellava::add_eval_command(app);
   moellava::add_compare_command(app);

@@ -29,7 +29,7 @@ constexpr const char* kFooter = R"(Examples:
       --image_folder images --output_dir out/phi2
 
 A run that was stopped goes on from its newest checkpoint when the same command is given again.
-SIGTERM and Ctrl-C save a checkpoint after the current step (exit 0 and 130).
+SIGTERM and Ctrl-C save a checkpoint after the current step (exit 0 and 130); SIGUSR1 saves and goes on.
 
 mpirun -n N moe-llava train ... trains in N processes, srun and torchrun likewise: docs/training.md.)";
 

@@ -190,6 +190,15 @@ void add_run_flags(TrainFlags& flags) {
   flags.number<int64_t>("--logging_steps", 1, kMany,
                         "steps between entries of trainer_state.json's log_history (default 1)",
                         [](TrainSettings& s) -> int64_t& { return s.logging_steps; });
+  flags.text("--report_to", "tensorboard|none",
+             "event files in runs/ of the output folder (default tensorboard)",
+             [](TrainSettings& s, TrainFlags::Text value) {
+               s.tensorboard = one_of("--report_to", value, {"tensorboard", "none"}) == "tensorboard";
+             });
+  flags.text("--resume_from_checkpoint", "DIR|True|False",
+             "go on from this checkpoint; True: from the newest whole one, which must be there; False: from "
+             "the beginning (default: from the newest if there is one)",
+             [](TrainSettings& s, TrainFlags::Text value) { s.resume_from_checkpoint = value; });
   flags.number<int64_t>("--ddp_timeout", 1, kMany,
                         "seconds that processes wait for one of them that lives (default 1800)",
                         [](TrainSettings& s) -> int64_t& { return s.ddp_timeout; });

@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "files/safetensors.hpp"
+#include "train/checkpoint_manifest.hpp"
 
 namespace moellava {
 
@@ -14,14 +15,11 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kPrefix = "checkpoint-";
+constexpr std::string_view kUnfinished = ".tmp";  // behind the name of a folder in the making
 constexpr const char* kModel = "model.safetensors";
 constexpr const char* kOptimiser = "optimizer.safetensors";
 constexpr const char* kState = "trainer_state.json";
-constexpr const char* kComplete = "COMPLETE";
 constexpr int64_t kFormat = 2;
-
-// log_history grows with the run.
-constexpr JsonLimits kStateLimits = {.bytes = 1ull << 30, .depth = 64};
 
 TensorView view_of(std::string name, const at::Tensor& tensor) {
   const auto numel = static_cast<size_t>(tensor.numel());
@@ -71,7 +69,45 @@ void read_tensors(const fs::path& path, const std::vector<std::pair<std::string,
   }
 }
 
-// Steps of all checkpoint-N folders, newest first; order is by step, not by time.
+TrainState read_state(const fs::path& folder) {
+  const fs::path path = folder / kState;
+  const Json json = read_state_json(path);
+  const JsonObject object(json, path.string());
+  if (const int64_t format = object.integer("format", 0, INT64_MAX); format != kFormat) {
+    throw bad_data(path.string(), "written by another version",
+                   {.found = "format " + std::to_string(format), .expected = std::to_string(kFormat)});
+  }
+  TrainState state;
+  state.step = object.integer("global_step", 0, INT64_MAX);
+  state.updates = object.integer("optimizer_updates", 0, state.step);
+  state.settings = object.object("settings").raw();
+  state.data_hash = object.string("data_hash");
+  state.log_history = object.at("log_history");
+  return state;
+}
+
+void write_checkpoint(const fs::path& folder, const TrainState& state, AdamW& optimiser) {
+  fs::remove_all(folder);
+  fs::create_directory(folder);
+  const NamedTensors tensors = tensors_of(optimiser);
+  write_tensors(folder / kModel, tensors.model);
+  write_tensors(folder / kOptimiser, tensors.optimiser);
+  write_state(folder / kState, state);
+  seal_checkpoint(folder);
+}
+
+bool is_whole(const fs::path& folder) {
+  if (!fs::exists(folder)) return false;
+  try {
+    read_checkpoint(folder);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
 std::vector<int64_t> checkpoint_steps(const fs::path& output_dir) {
   std::vector<int64_t> steps;
   for (const fs::directory_entry& entry : fs::directory_iterator(output_dir)) {
@@ -87,89 +123,70 @@ std::vector<int64_t> checkpoint_steps(const fs::path& output_dir) {
   return steps;
 }
 
-fs::path folder_of(const fs::path& output_dir, int64_t step) {
+fs::path checkpoint_folder(const fs::path& output_dir, int64_t step) {
   return output_dir / (std::string(kPrefix) + std::to_string(step));
 }
 
-// Throws BadData when a file is missing or has another size than when it was written.
-void require_complete(const fs::path& folder) {
-  const fs::path marker = folder / kComplete;
-  if (!fs::exists(marker)) throw bad_data(folder.string(), "incomplete");
-  const Json json = read_json(marker);
-  const JsonObject sizes = JsonObject(json, marker.string()).object("files");
-  for (const char* name : {kModel, kOptimiser, kState}) {
-    std::error_code failure;
-    const uint64_t size = fs::file_size(folder / name, failure);
-    const auto expected = static_cast<uint64_t>(sizes.integer(name, 0, INT64_MAX));
-    if (failure || size != expected) {
-      throw bad_data((folder / name).string(), "damaged",
-                     {.found = failure ? "no file" : std::to_string(size) + " bytes",
-                      .expected = std::to_string(expected)});
-    }
+Json read_state_json(const fs::path& path) {
+  // log_history grows with the run.
+  return read_json(path, {.bytes = 1ull << 30, .depth = 64});
+}
+
+void write_state(const fs::path& path, const TrainState& state) {
+  const Json head = {{"format", kFormat},
+                     {"global_step", state.step},
+                     {"optimizer_updates", state.updates},
+                     {"settings", state.settings},
+                     {"data_hash", state.data_hash}};
+  // A line for every entry of the history, which may be long.
+  std::string text = head.dump(1);
+  text.resize(text.size() - std::string_view("\n}").size());
+  text += ",\n \"log_history\": [";
+  const char* separator = "\n  ";
+  for (const Json& entry : state.log_history) {
+    text += separator + entry.dump();
+    separator = ",\n  ";
   }
-}
-
-TrainState read_state(const fs::path& folder) {
-  const fs::path path = folder / kState;
-  const Json json = read_json(path, kStateLimits);
-  const JsonObject object(json, path.string());
-  if (const int64_t format = object.integer("format", 0, INT64_MAX); format != kFormat) {
-    throw bad_data(path.string(), "written by another version",
-                   {.found = "format " + std::to_string(format), .expected = std::to_string(kFormat)});
-  }
-  TrainState state;
-  state.step = object.integer("global_step", 0, INT64_MAX);
-  state.updates = object.integer("optimizer_updates", 0, state.step);
-  state.settings = object.object("settings").raw();
-  state.data_hash = object.string("data_hash");
-  state.log_history = object.at("log_history");
-  return state;
-}
-
-void remove_checkpoint(const fs::path& folder) {
-  // First the marker: what is half removed must not look whole.
-  fs::remove(folder / kComplete);
-  fs::remove_all(folder);
-}
-
-}  // namespace
-
-Json state_json(const TrainState& state) {
-  return {{"format", kFormat},          {"global_step", state.step},    {"optimizer_updates", state.updates},
-          {"settings", state.settings}, {"data_hash", state.data_hash}, {"log_history", state.log_history}};
+  write_file_atomic(path, text + "\n ]\n}\n");
 }
 
 void save_checkpoint(const fs::path& output_dir, const TrainState& state, AdamW& optimiser, int64_t keep) {
-  const fs::path folder = folder_of(output_dir, state.step);
+  const fs::path folder = checkpoint_folder(output_dir, state.step);
+  if (is_whole(folder)) return;  // the same one: a run that goes on from an older checkpoint repeats itself
   fs::path temporary = folder;
-  temporary += ".tmp";
+  temporary += kUnfinished;
   try {
-    fs::remove_all(temporary);
-    fs::create_directory(temporary);
-    const NamedTensors tensors = tensors_of(optimiser);
-    write_tensors(temporary / kModel, tensors.model);
-    write_tensors(temporary / kOptimiser, tensors.optimiser);
-    write_file_atomic(temporary / kState, state_json(state).dump(1) + "\n");
-    Json sizes;
-    for (const char* name : {kModel, kOptimiser, kState}) sizes[name] = fs::file_size(temporary / name);
-    write_file_atomic(temporary / kComplete, Json{{"files", sizes}}.dump(1) + "\n");
+    write_checkpoint(temporary, state, optimiser);
     if (fs::exists(folder)) remove_checkpoint(folder);  // a damaged one that was trained over
     fs::rename(temporary, folder);
-  } catch (const fs::filesystem_error& error) {
-    throw io_error(temporary.string(), "cannot save the checkpoint", error.code().value());
+    fsync_folder(output_dir);
+    prune_checkpoints(output_dir, state.step, keep);
+  } catch (const std::exception& error) {
+    // On a full disk, what was written so far would be in everybody's way.
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    const auto* failure = dynamic_cast<const fs::filesystem_error*>(&error);
+    if (failure == nullptr) throw;
+    throw io_error(failure->path1().string(), "cannot save the checkpoint", failure->code().value());
   }
-  fsync_folder(output_dir);
-  prune_checkpoints(output_dir, keep);
+}
+
+FoundCheckpoint read_checkpoint(const fs::path& folder) {
+  verify_checkpoint(folder, {kModel, kOptimiser, kState});
+  return {.path = folder, .state = read_state(folder), .ignored = {}};
 }
 
 std::optional<FoundCheckpoint> newest_checkpoint(const fs::path& output_dir) {
   const std::vector<int64_t> steps = checkpoint_steps(output_dir);
   FoundCheckpoint found;
   for (int64_t step : steps) {
-    found.path = folder_of(output_dir, step);
+    found.path = checkpoint_folder(output_dir, step);
     try {
-      require_complete(found.path);
-      found.state = read_state(found.path);
+      found.state = read_checkpoint(found.path).state;
+      if (found.state.step != step) {
+        throw bad_data(found.path.string(), "holds another step",
+                       {.found = std::to_string(found.state.step), .expected = std::to_string(step)});
+      }
       return found;
     } catch (const Error& error) {
       found.ignored.push_back(error.what());
@@ -194,14 +211,18 @@ void restore_checkpoint(const FoundCheckpoint& checkpoint, AdamW& optimiser) {
   restore_checkpoint(checkpoint, optimiser.parameters(), optimiser.parameters().size(), optimiser);
 }
 
-void prune_checkpoints(const fs::path& output_dir, int64_t keep) {
-  const std::vector<int64_t> steps = checkpoint_steps(output_dir);
+void prune_checkpoints(const fs::path& output_dir, int64_t newest, int64_t keep) {
+  std::vector<int64_t> steps = checkpoint_steps(output_dir);
+  std::erase_if(steps, [&](int64_t step) { return step > newest; });
   for (size_t i = static_cast<size_t>(keep); i < steps.size(); ++i)
-    remove_checkpoint(folder_of(output_dir, steps[i]));
+    remove_checkpoint(checkpoint_folder(output_dir, steps[i]));
+}
+
+void remove_unfinished_saves(const fs::path& output_dir) {
   std::vector<fs::path> leftovers;
   for (const fs::directory_entry& entry : fs::directory_iterator(output_dir)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with(kPrefix) && name.ends_with(".tmp")) leftovers.push_back(entry.path());
+    if (name.starts_with(kPrefix) && name.ends_with(kUnfinished)) leftovers.push_back(entry.path());
   }
   for (const fs::path& leftover : leftovers) fs::remove_all(leftover);
 }

@@ -6,7 +6,9 @@
 #include <fstream>
 
 #include "base/error.hpp"
+#include "base/file_io.hpp"
 #include "nn/linear.hpp"
+#include "train/checkpoint_manifest.hpp"
 
 namespace moellava {
 namespace {
@@ -41,6 +43,14 @@ class CheckpointTest : public ::testing::Test {
     for (const auto& entry : fs::directory_iterator(folder_)) names.push_back(entry.path().filename());
     std::sort(names.begin(), names.end());
     return names;
+  }
+  void write(const fs::path& path, const std::string& content) const {
+    std::ofstream(folder_ / path, std::ios::binary) << content;
+  }
+  // As if its files had been written as they are now.
+  static void seal_again(const fs::path& checkpoint) {
+    for (const char* seal : {"manifest.json", "COMPLETE"}) fs::remove(checkpoint / seal);
+    seal_checkpoint(checkpoint);
   }
   std::string failure() const {
     try {
@@ -78,7 +88,9 @@ TEST_F(CheckpointTest, TheNewestByStepWinsAndOldOnesGo) {
   fs::create_directories(folder_ / "checkpoint-best");     // somebody's own
   save(20);
   EXPECT_EQ(newest_checkpoint(folder_)->state.step, 100);
-  EXPECT_EQ(names(), (std::vector<std::string>{"checkpoint-100", "checkpoint-20", "checkpoint-best"}));
+  save(120);
+  remove_unfinished_saves(folder_);
+  EXPECT_EQ(names(), (std::vector<std::string>{"checkpoint-100", "checkpoint-120", "checkpoint-best"}));
 }
 
 TEST_F(CheckpointTest, DamagedOnesAreToldAndThePreviousIsTaken) {
@@ -97,9 +109,99 @@ TEST_F(CheckpointTest, ANewerFormatIsRefused) {
   save(1);
   Json state = read_json(folder_ / "checkpoint-1/trainer_state.json");
   state["format"] = 9;
-  const std::string text = state.dump(1) + "\n";
-  std::ofstream(folder_ / "checkpoint-1/trainer_state.json") << text;
+  write("checkpoint-1/trainer_state.json", state.dump(1) + "\n");
+  seal_again(folder_ / "checkpoint-1");
   EXPECT_THAT(failure(), HasSubstr("found format 9, expected 2"));
+}
+
+TEST_F(CheckpointTest, EveryFlippedByteIsNoticedAndItsFileNamed) {
+  save(1);
+  save(2);
+  const fs::path folder = "checkpoint-2";
+  for (const char* name :
+       {"model.safetensors", "optimizer.safetensors", "trainer_state.json", "manifest.json", "COMPLETE"}) {
+    const std::string good = read_file(folder_ / folder / name, 1 << 20);
+    for (size_t at = 0; at < good.size(); ++at) {
+      std::string bad = good;
+      bad[at] = static_cast<char>(bad[at] ^ (1 << (at % 8)));
+      write(folder / name, bad);
+      const auto found = newest_checkpoint(folder_);
+      ASSERT_EQ(found->state.step, 1) << name << " " << at;
+      ASSERT_EQ(found->ignored.size(), 1u);
+      ASSERT_THAT(found->ignored[0], HasSubstr(name)) << at;
+    }
+    write(folder / name, good);
+  }
+  EXPECT_EQ(newest_checkpoint(folder_)->state.step, 2);
+}
+
+TEST_F(CheckpointTest, EveryMissingFileIsNamed) {
+  save(1);
+  for (const char* name :
+       {"model.safetensors", "optimizer.safetensors", "trainer_state.json", "manifest.json"}) {
+    const fs::path file = fs::path("checkpoint-1") / name;
+    const std::string content = read_file(folder_ / file, 1 << 20);
+    fs::remove(folder_ / file);
+    EXPECT_THAT(failure(), HasSubstr(std::string(name) + ": damaged: found no file"));
+    write(file, content);
+  }
+  EXPECT_EQ(newest_checkpoint(folder_)->state.step, 1);
+}
+
+TEST_F(CheckpointTest, AManifestThatDoesNotListWhatIsNeededIsRefused) {
+  save(1);
+  fs::remove(folder_ / "checkpoint-1/optimizer.safetensors");
+  seal_again(folder_ / "checkpoint-1");
+  EXPECT_THAT(failure(), HasSubstr("found no entry, expected \"optimizer.safetensors\""));
+}
+
+TEST_F(CheckpointTest, AFolderUnderAnotherNumberIsRefused) {
+  save(1);
+  fs::rename(folder_ / "checkpoint-1", folder_ / "checkpoint-7");
+  EXPECT_THAT(failure(), HasSubstr("checkpoint-7: holds another step: found 1, expected 7"));
+}
+
+// The one that a run goes on from is never removed for newer ones that are of no use.
+TEST_F(CheckpointTest, ManyDamagedOnesDoNotCostTheLastWholeOne) {
+  for (int64_t step : {1, 2, 3}) save(step, 4);
+  fs::remove(folder_ / "checkpoint-2/COMPLETE");
+  fs::remove(folder_ / "checkpoint-3/model.safetensors");
+  EXPECT_EQ(newest_checkpoint(folder_)->ignored.size(), 2u);
+  remove_unfinished_saves(folder_);
+  EXPECT_EQ(newest_checkpoint(folder_)->state.step, 1);
+  save(2);  // trained again
+  EXPECT_EQ(newest_checkpoint(folder_)->state.step, 2);
+}
+
+TEST_F(CheckpointTest, ANewOneIsNotRemovedForDamagedOnesOfLaterSteps) {
+  for (int64_t step : {10, 20, 30}) save(step, 4);
+  for (const char* name : {"checkpoint-20", "checkpoint-30"}) fs::remove(folder_ / name / "COMPLETE");
+  save(12);
+  save(14);
+  EXPECT_EQ(newest_checkpoint(folder_)->state.step, 14);
+  EXPECT_EQ(checkpoint_steps(folder_), (std::vector<int64_t>{30, 20, 14, 12}));
+}
+
+TEST_F(CheckpointTest, TheHistoryHasALineForEveryEntry) {
+  AdamW adamw = optimiser(1);
+  TrainState state{.step = 2, .settings = {{"seed", 1}}, .data_hash = "abc"};
+  for (const char* history :
+       {"[]", R"([{"loss": 2.5, "step": 1}])", R"([{"step": 1}, {"step": 2, "load": [[1]]}])"}) {
+    state.log_history = Json::parse(history);
+    write_state(folder_ / "state.json", state);
+    const Json json = read_state_json(folder_ / "state.json");
+    EXPECT_EQ(json["log_history"], state.log_history);
+    EXPECT_EQ(json["global_step"], 2);
+  }
+  EXPECT_THAT(read_file(folder_ / "state.json", 1 << 20),
+              HasSubstr("\n  {\"step\":1},\n  {\"load\":[[1]],\"step\":2}\n ]"));
+}
+
+TEST_F(CheckpointTest, AWholeOneOfTheSameStepStays) {
+  save(1);
+  const auto before = fs::last_write_time(folder_ / "checkpoint-1/COMPLETE");
+  save(1);
+  EXPECT_EQ(fs::last_write_time(folder_ / "checkpoint-1/COMPLETE"), before);
 }
 
 TEST_F(CheckpointTest, OtherParametersAreRefused) {

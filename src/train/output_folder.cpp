@@ -103,6 +103,12 @@ void OutputFolder::clear() const {
   for (const fs::directory_entry& entry : fs::directory_iterator(path_)) {
     if (is_result(entry.path())) results.push_back(entry.path());
   }
+  if (fs::is_directory(path_ / kEventFolder)) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(path_ / kEventFolder)) {
+      if (entry.path().filename().string().starts_with("events.out.tfevents."))
+        results.push_back(entry.path());
+    }
+  }
   for (const fs::path& result : results) {
     std::error_code failure;
     fs::remove_all(result, failure);

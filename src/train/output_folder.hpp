@@ -5,6 +5,8 @@
 
 namespace moellava {
 
+constexpr const char* kEventFolder = "runs";  // below the output folder, for TensorBoard
+
 class OutputFolder {
  public:
   // Throws Io when the folder cannot be made or written, Usage "locked by pid P" when another run holds it. A
@@ -18,7 +20,7 @@ class OutputFolder {
 
   // Throws Usage when files of a model or of a finished run stand here.
   void require_unused() const;
-  // Removes checkpoints and the files of a finished run; other files stay.
+  // Removes checkpoints, event files and the files of a finished run; other files stay.
   void clear() const;
   // Throws Io when less than `bytes` are free.
   void require_space(uint64_t bytes) const;

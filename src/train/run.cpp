@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
@@ -15,9 +16,10 @@
 #include "nn/precision.hpp"
 #include "train/checkpoint.hpp"
 #include "train/output_folder.hpp"
+#include "train/resume.hpp"
+#include "train/run_signals.hpp"
 #include "train/sharded_state.hpp"
 #include "train/stages.hpp"
-#include "train/stop_signal.hpp"
 #include "train/train_log.hpp"
 #include "train/training_data.hpp"
 
@@ -32,32 +34,6 @@ void keep_freed_memory() {
   ::mallopt(M_MMAP_MAX, 0);
   ::mallopt(M_TRIM_THRESHOLD, -1);
 #endif
-}
-
-// The checkpoint to go on from; refuses a folder that holds anything else.
-std::optional<FoundCheckpoint> find_start(const OutputFolder& output, const TrainSettings& settings) {
-  if (settings.overwrite_output_dir) output.clear();
-  const std::filesystem::path finished = output.path() / "trainer_state.json";
-  if (std::filesystem::exists(finished)) {
-    const std::string name = printable(finished.string());
-    throw usage_error("--output_dir", "holds a finished run",
-                      {.found = "\"" + name + "\"", .hint = "--overwrite_output_dir trains again"});
-  }
-  std::optional<FoundCheckpoint> found = newest_checkpoint(output.path());
-  if (!found) {
-    output.require_unused();
-    return std::nullopt;
-  }
-  for (const std::string& reason : found->ignored) say("ignored: " + reason);
-  const std::vector<std::string> differences =
-      settings_differences(found->state.settings, settings_json(settings));
-  if (!differences.empty()) {
-    std::string list;
-    for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
-    throw usage_error(found->path.string(), "belongs to a run with other settings",
-                      {.found = list, .hint = "--overwrite_output_dir starts from the beginning"});
-  }
-  return found;
 }
 
 // Room for the checkpoints that are kept, one in the making, and the finished model.
@@ -79,24 +55,33 @@ std::optional<FoundCheckpoint> agree_on_start(const OutputFolder* output, const 
   std::string path;
   if (output != nullptr) {
     start = find_start(*output, settings);
-    prune_checkpoints(output->path(), settings.save_total_limit);
-    if (start) path = start->path.string();
+    remove_unfinished_saves(output->path());
+    if (start) {
+      for (const std::string& reason : start->ignored) say("refused: " + reason);
+      path = start->path.string();
+    }
   }
   path = broadcast_text(processes.all(), path);
   if (output != nullptr || path.empty()) return start;
-  start = newest_checkpoint(settings.output_dir);
-  if (!start || start->path != path) {
+  if (!std::filesystem::is_directory(path)) {
     throw make_error(ErrorKind::Io, "--output_dir", "is not the same folder in all processes",
-                     {.found = start ? start->path.string() : "no checkpoint", .expected = path});
+                     {.found = "no " + path, .expected = "the first process's checkpoint"});
   }
-  return start;
+  return read_checkpoint(path);
 }
 
-// The signal that any process got: all stop at the same step.
-int agreed_signal(int received, Processes& processes) {
-  int agreed = 0;
-  for (const std::vector<int>& one : all_gather_lists(processes.all(), std::vector<int>{received}))
-    agreed = std::max(agreed, one.at(0));
+// What any process was asked for: all stop or save at the same step.
+struct Requests {
+  int stop = 0;  // the signal
+  int save = 0;
+};
+Requests agreed_requests(RunSignals& signals, Processes& processes) {
+  Requests agreed;
+  const std::vector<int> own = {signals.stop(), signals.take_save() ? 1 : 0};
+  for (const std::vector<int>& one : all_gather_lists(processes.all(), own)) {
+    agreed.stop = std::max(agreed.stop, one.at(0));
+    agreed.save = std::max(agreed.save, one.at(1));
+  }
   return agreed;
 }
 
@@ -110,10 +95,13 @@ class Run {
         state_(std::move(state)),
         processes_(processes),
         model_(model),
-        experts_(experts) {}
+        experts_(experts) {
+    if (settings.tensorboard && output != nullptr)
+      events_.emplace(output->path() / kEventFolder, state_.step + 1);
+  }
 
   RunEnd loop(int64_t total_steps, int64_t steps_per_epoch) {
-    const StopSignal stop;
+    RunSignals signals;
     Progress progress("stage " + stage_name(settings_.stage), total_steps, trainer_.steps_done());
     ProgressNote note;
     // Something to go back to.
@@ -126,13 +114,13 @@ class Run {
       if (report.bad) entry.update(without_step(report));
       state_.step = report.step;
       state_.updates = trainer_.optimiser().updates();
-      if (last || report.bad || report.step % settings_.logging_steps == 0)
-        state_.log_history.push_back(std::move(entry));
+      if (last || report.bad || report.step % settings_.logging_steps == 0) record(std::move(entry));
       progress.update(report.step, note.update(report));
-      const int signal = agreed_signal(stop.received(), processes_);
-      const bool stopping = signal != 0 && !last;
-      if (stopping || (report.step % settings_.save_steps == 0 && !last)) save();
-      if (stopping) return signal == SIGTERM ? RunEnd::Terminated : RunEnd::Interrupted;
+      const Requests asked = agreed_requests(signals, processes_);
+      if (last) break;
+      if (asked.stop != 0 || asked.save != 0 || report.step % settings_.save_steps == 0) save();
+      if (asked.save != 0) say("saved " + checkpoint_folder(settings_.output_dir, report.step).string());
+      if (asked.stop != 0) return asked.stop == SIGTERM ? RunEnd::Terminated : RunEnd::Interrupted;
     }
     return RunEnd::Finished;
   }
@@ -143,11 +131,16 @@ class Run {
     if (output_ == nullptr) return;
     save_model(model_, tokenizer, output_->path());
     if (settings_.stage == 1) save_projector(model_, output_->path());
-    prune_checkpoints(output_->path(), /*keep=*/1);
-    write_file_atomic(output_->path() / "trainer_state.json", state_json(state_).dump(1) + "\n");
+    prune_checkpoints(output_->path(), state_.step, /*keep=*/1);
+    write_state(output_->path() / "trainer_state.json", state_);
   }
 
  private:
+  void record(Json entry) {
+    if (events_) events_->add(state_.step, log_scalars(entry));
+    state_.log_history.push_back(std::move(entry));
+  }
+
   // What --on_nonfinite asks for. Returns what the log tells besides.
   Json without_step(const StepReport& report) {
     bad_in_a_row_ = report.step == last_bad_ + 1 ? bad_in_a_row_ + 1 : 1;
@@ -200,6 +193,7 @@ class Run {
   ExpertParallel& experts_;
   int64_t last_bad_ = -1;  // step
   int64_t bad_in_a_row_ = 0;
+  std::optional<EventFile> events_;  // TensorBoard's, of the first process
 };
 
 // Recorded noise of --router_noise, [L, rows, E], or an undefined tensor.

@@ -19,6 +19,18 @@ void for_each_field(std::convertible_to<const BadStep&> auto& bad, Each& each) {
   each(bad.samples);
 }
 template <typename Each>
+void for_each_field(std::convertible_to<const ExpertLoad&> auto& load, Each& each) {
+  each(load.tokens);
+  each(load.chosen);
+  each(load.dropped);
+  each(load.entropy);
+}
+template <typename Each>
+void for_each_field(std::convertible_to<const LayerLoads&> auto& loads, Each& each) {
+  for_each_field(loads.text, each);
+  for_each_field(loads.image, each);
+}
+template <typename Each>
 void for_each_field(std::convertible_to<const StepReport&> auto& report, Each& each) {
   each(report.loss);
   each(report.aux_loss);
@@ -26,6 +38,7 @@ void for_each_field(std::convertible_to<const StepReport&> auto& report, Each& e
   each(report.tokens);
   each(report.expert_choices);
   each(report.dropped);
+  each(report.loads);
   each(report.bad);
 }
 
@@ -43,6 +56,7 @@ class Writer {
   void operator()(const std::vector<T>& items) {
     list(items);
   }
+  void operator()(const LayerLoads& loads) { for_each_field(loads, *this); }
   void operator()(const std::optional<BadStep>& bad) {
     (*this)(bad.has_value());
     if (bad) for_each_field(*bad, *this);
@@ -74,6 +88,7 @@ class Reader {
   void operator()(std::vector<T>& items) {
     list(items);
   }
+  void operator()(LayerLoads& loads) { for_each_field(loads, *this); }
   void operator()(std::optional<BadStep>& bad) {
     bool there = false;
     (*this)(there);
@@ -124,6 +139,8 @@ StepReport join_reports(const std::vector<StepReport>& parts) {
     sum.expert_choices.resize(part.expert_choices.size());
     for (size_t layer = 0; layer < part.expert_choices.size(); ++layer)
       add_to(sum.expert_choices[layer], part.expert_choices[layer]);
+    sum.loads.resize(part.loads.size());
+    for (size_t layer = 0; layer < part.loads.size(); ++layer) sum.loads[layer] += part.loads[layer];
   }
   return sum;
 }

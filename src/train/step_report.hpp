@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "comm/communicator.hpp"
+#include "train/routing_counts.hpp"
 
 namespace moellava {
 
@@ -28,6 +29,7 @@ struct StepReport {
   // Choices of the router per layer and expert before dropping, padding included; and how many were dropped.
   std::vector<std::vector<int64_t>> expert_choices;  // [L][E]
   std::vector<int64_t> dropped;                      // [L]
+  std::vector<LayerLoads> loads;                     // [L] the same by text and image, without padding
   // Set: parameters and optimiser are as before, and the numbers above mean nothing.
   std::optional<BadStep> bad;
 };

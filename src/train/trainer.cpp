@@ -36,6 +36,7 @@ StepReport report_of(const ForwardPass& pass) {
   report.aux_loss = pass.output.balance_loss.item<double>();
   report.z_loss = pass.output.z_loss.item<double>();
   count_choices(pass.output.routing, report);
+  count_routing(pass.output.routing, row_kinds(pass.spliced), report.loads);
   return report;
 }
 

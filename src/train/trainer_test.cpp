@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <numeric>
 
 #include "base/error.hpp"
 #include "tests/train_tiny_model.hpp"
@@ -95,13 +96,17 @@ TEST(Trainer, TheReportAddsUp) {
   EXPECT_EQ(report.step, 1);
   EXPECT_EQ(report.learning_rate, 1e-3);
   EXPECT_GT(report.grad_norm, 0);
-  ASSERT_EQ(report.expert_choices.size(), 2u);
-  // Two choices for every position of the padded batch, which has at least the real ones.
-  for (const auto& choices : report.expert_choices) {
-    int64_t all = 0;
-    for (int64_t count : choices) all += count;
-    EXPECT_EQ(all % 8, 0);
-    EXPECT_GE(all, 2 * report.tokens);
+  ASSERT_EQ(report.loads.size(), 2u);
+  for (size_t layer = 0; layer < report.loads.size(); ++layer) {
+    ExpertLoad all = report.loads[layer].text;
+    EXPECT_GT(all.tokens, 0);
+    EXPECT_GT(report.loads[layer].image.tokens, 0);
+    all += report.loads[layer].image;
+    EXPECT_EQ(all.tokens, report.tokens);
+    EXPECT_EQ(std::accumulate(all.chosen.begin(), all.chosen.end(), int64_t{0}), 2 * report.tokens);
+    EXPECT_LE(all.dropped, report.dropped[layer]);
+    EXPECT_LE(all.entropy, 2.0 * static_cast<double>(report.tokens));  // log2 of four experts
+    EXPECT_GT(all.entropy, 0);
   }
   EXPECT_GE(report.aux_loss, 1.9);  // at its best 1 a layer
 }
