@@ -30,8 +30,7 @@ FoundCheckpoint named_checkpoint(const OutputFolder& output, const fs::path& fol
   // Checkpoints of the same run beside it are welcome. A name may end in "/".
   const fs::path run = (fs::absolute(folder) / "").lexically_normal().parent_path().parent_path();
   std::error_code ignored;
-  if (!fs::equivalent(run, output.path(), ignored))
-    output.require_unused();
+  if (!fs::equivalent(run, output.path(), ignored)) output.require_unused();
   return found;
 }
 
