@@ -1,7 +1,5 @@
 #include "train/run.hpp"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -15,6 +13,7 @@
 #include "model/projector_file.hpp"
 #include "nn/precision.hpp"
 #include "train/checkpoint.hpp"
+#include "train/freed_memory.hpp"
 #include "train/output_folder.hpp"
 #include "train/resume.hpp"
 #include "train/run_signals.hpp"
@@ -26,15 +25,6 @@
 namespace moellava {
 
 namespace {
-
-// Every step frees what the next one asks for again. Given back to the kernel in between, that memory would
-// be mapped and cleared anew each time: a tenth of a step.
-void keep_freed_memory() {
-#ifdef __GLIBC__
-  ::mallopt(M_MMAP_MAX, 0);
-  ::mallopt(M_TRIM_THRESHOLD, -1);
-#endif
-}
 
 // Room for the checkpoints that are kept, one in the making, and the finished model.
 uint64_t disk_needed(MoeLlava& model, const std::vector<NamedParameter>& trainable, int64_t checkpoints) {
