@@ -8,8 +8,8 @@
 #include "base/error.hpp"
 #include "eval/answer_text.hpp"
 #include "eval/spreadsheet.hpp"
-#include "eval/table.hpp"
 #include "eval/tally.hpp"
+#include "files/table.hpp"
 
 namespace moellava {
 

@@ -12,8 +12,10 @@ namespace moellava {
 class Table {
  public:
   // Throws BadData naming file and line for a row of another length than the first, for a column named twice
-  // and for a quote that is not closed; Limit above 4 GiB.
+  // and for a quote that is not closed; Limit above 4 GiB, 1024 columns or 4 million rows.
   explicit Table(const std::filesystem::path& path);
+  // `path` only names it in errors.
+  Table(std::string_view content, std::string path);
 
   size_t rows() const { return rows_.size(); }
   const std::vector<std::string>& columns() const { return columns_; }

@@ -1,4 +1,4 @@
-#include "eval/table.hpp"
+#include "files/table.hpp"
 
 #include <algorithm>
 #include <set>
@@ -11,6 +11,8 @@ namespace moellava {
 namespace {
 
 constexpr uint64_t kLargestFile = 4ull << 30;
+constexpr size_t kMostColumns = 1024;
+constexpr size_t kMostRows = 4 << 20;  // an empty field takes a byte in the file and 32 here
 
 // Cuts rows off a text.
 class RowReader {
@@ -24,16 +26,20 @@ class RowReader {
     std::vector<std::string> fields;
     bool row_ends = false;
     while (!row_ends) {
+      if (fields.size() == kMostColumns)
+        throw limit_error(path_ + ":" + std::to_string(line_), "too many columns",
+                          {.expected = "at most " + std::to_string(kMostColumns)});
       std::string& field = fields.emplace_back();
       if (rest_.starts_with('"')) {
         field = quoted();
       }
       const size_t end = std::min(rest_.find_first_of("\t\n"), rest_.size());
-      field += rest_.substr(0, end);
+      std::string_view plain = rest_.substr(0, end);
       row_ends = end == rest_.size() || rest_[end] == '\n';
+      if (row_ends && plain.ends_with('\r')) plain.remove_suffix(1);
+      field += plain;
       rest_.remove_prefix(std::min(end + 1, rest_.size()));
     }
-    if (fields.back().ends_with('\r')) fields.back().pop_back();
     ++line_;
     return fields;
   }
@@ -63,8 +69,9 @@ class RowReader {
 
 }  // namespace
 
-Table::Table(const std::filesystem::path& path) : path_(path.string()) {
-  const std::string content = read_file(path, kLargestFile);
+Table::Table(const std::filesystem::path& path) : Table(read_file(path, kLargestFile), path.string()) {}
+
+Table::Table(std::string_view content, std::string path) : path_(std::move(path)) {
   RowReader reader(content, path_);
   if (reader.at_end()) throw bad_data(path_, "an empty file", {.expected = "a line of column names"});
   columns_ = reader.next();
@@ -79,6 +86,8 @@ Table::Table(const std::filesystem::path& path) : path_(path.string()) {
           path_ + ":" + std::to_string(line), "a row of another length",
           {.found = std::to_string(row.size()) + " fields", .expected = std::to_string(columns_.size())});
     }
+    if (rows_.size() == kMostRows)
+      throw limit_error(path_, "too many rows", {.expected = "at most " + std::to_string(kMostRows)});
     rows_.push_back(std::move(row));
     lines_.push_back(line);
   }
