@@ -79,6 +79,11 @@ class TrainInProcesses(TinyFolderCase):
                     self.assertAlmostEqual(a[field] / b[field], 1, delta=1e-6, msg=f"step {a['step']} {field}")
                 self.assertEqual(a["dropped"], b["dropped"])
             self.assertEqual(len(self.weights(one)), len(self.weights(output)))
+            # Layers that are computed again send their tokens again.
+            again = self.folder / f"again{processes}"
+            self.finish(processes, accumulation, again, "--ep_size", str(ep_size), "--gradient_checkpointing", "True",
+                        experts=4)
+            self.assertEqual(self.weights(again), self.weights(output))
         refused = run(self.command(2, 2, self.folder / "never", "--ep_size", "2"))  # three experts
         self.assertEqual(refused.returncode, 2)
         self.assertIn("--ep_size: does not divide the number of experts", refused.stderr)

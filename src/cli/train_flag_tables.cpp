@@ -215,6 +215,10 @@ void add_run_flags(TrainFlags& flags) {
                          : what == "skip" ? OnNonFinite::Skip
                                           : OnNonFinite::Rollback;
       });
+  flags.boolean("--gradient_checkpointing",
+                "keep the input of each layer alone and compute the rest again in the backward pass: a third "
+                "more time, far less memory, the same bits (default False)",
+                [](TrainSettings& s) -> bool& { return s.gradient_checkpointing; });
   flags.number<int>("--threads", 1, 1024, "default: one a core",
                     [](TrainSettings& s) -> int& { return s.threads; });
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "nn/recompute.hpp"
+
 namespace moellava {
 
 namespace {
@@ -68,6 +70,14 @@ at::Tensor sum_of(const at::Tensor& sum, const at::Tensor& x) {
 
 at::Tensor scaled(const at::Tensor& x, double scale) {
   return scale == 1 ? x : x * scale;
+}
+
+// What remains to be told of a routing when what it was computed from is forgotten.
+Routing detached(Routing routing) {
+  routing.logits = routing.logits.detach();
+  routing.weight = routing.weight.detach();
+  routing.balance_loss = routing.balance_loss.detach();
+  return routing;
 }
 
 }  // namespace
@@ -178,41 +188,72 @@ at::Tensor Decoder::router_noise(const DecoderRun& run, const Batch& batch, int6
 
 DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& run) const {
   const Batch batch = lay_out(embeddings, run);
-  const RotaryTable turning = rotary(run, batch);
-
+  const auto pass =
+      std::make_shared<const Pass>(Pass{.run = run, .batch = batch, .turning = rotary(run, batch)});
   DecoderOutput output;
-  // The feed-forward of a layer, dense or sparse; MoE sees the batch as one list of rows.
-  auto feed_forward = [&](const DecoderLayer& layer, const at::Tensor& x) {
-    if (!layer.moe) return layer.mlp(x);
-    const auto index = static_cast<int64_t>(output.routing.size());
-    const at::Tensor noise = router_noise(run, batch, index, layer.moe->config.experts);
-    const ExpertEdits edits =
-        run.moe.edits.empty() ? ExpertEdits() : run.moe.edits[static_cast<size_t>(index)];
-    MoeOutput moe = (*layer.moe)(x.flatten(0, 1), run.moe, noise, batch.samples, edits);
-    output.balance_loss = sum_of(output.balance_loss, moe.balance_loss);
-    output.z_loss = sum_of(output.z_loss, moe.z_loss);
-    output.routing.push_back(std::move(moe.routing));
-    return moe.hidden.view_as(x);
-  };
-
   at::Tensor x = embeddings;
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const DecoderLayer& layer = layers_[i];
     if (run.hidden != nullptr) run.hidden->push_back(x);
-    LayerCache* cache = run.cache != nullptr ? &run.cache->layers[i] : nullptr;
-    const at::Tensor normed = layer.input_layernorm(x);
-    const at::Tensor attended = scaled(
-        layer.self_attn.causal(normed, turning, cache, batch.cached, batch.seen), config_.residual_scale);
-    if (config_.residual == Residual::Parallel) {
-      x = x + attended + scaled(feed_forward(layer, normed), config_.residual_scale);
-    } else {
-      x = x + attended;
-      x = x + scaled(feed_forward(layer, layer.post_attention_layernorm(x)), config_.residual_scale);
-    }
+    const auto moe_index = static_cast<int64_t>(output.routing.size());
+    LayerOutput layer =
+        run.recompute ? run_recomputed_layer(i, moe_index, x, pass) : run_layer(i, moe_index, x, *pass);
+    x = layer.hidden;
+    if (!layer.routing) continue;
+    output.balance_loss = sum_of(output.balance_loss, layer.balance_loss);
+    output.z_loss = sum_of(output.z_loss, layer.z_loss);
+    output.routing.push_back(std::move(*layer.routing));
   }
   if (run.cache != nullptr) run.cache->length += batch.count;
   output.hidden = norm_(x);
   if (run.hidden != nullptr) run.hidden->push_back(output.hidden);
+  return output;
+}
+
+Decoder::LayerOutput Decoder::run_layer(size_t i, int64_t moe_index, const at::Tensor& x,
+                                        const Pass& pass) const {
+  const DecoderLayer& layer = layers_[i];
+  const DecoderRun& run = pass.run;
+  LayerOutput output;
+  // Dense or sparse; MoE sees the batch as one list of rows.
+  auto feed_forward = [&](const at::Tensor& rows) {
+    if (!layer.moe) return layer.mlp(rows);
+    const at::Tensor noise = router_noise(run, pass.batch, moe_index, layer.moe->config.experts);
+    const ExpertEdits edits =
+        run.moe.edits.empty() ? ExpertEdits() : run.moe.edits[static_cast<size_t>(moe_index)];
+    MoeOutput moe = (*layer.moe)(rows.flatten(0, 1), run.moe, noise, pass.batch.samples, edits);
+    output.balance_loss = moe.balance_loss;
+    output.z_loss = moe.z_loss;
+    output.routing = std::move(moe.routing);
+    return moe.hidden.view_as(rows);
+  };
+  LayerCache* cache = run.cache != nullptr ? &run.cache->layers[i] : nullptr;
+  const at::Tensor normed = layer.input_layernorm(x);
+  const at::Tensor attended =
+      scaled(layer.self_attn.causal(normed, pass.turning, cache, pass.batch.cached, pass.batch.seen),
+             config_.residual_scale);
+  const at::Tensor sum = x + attended;
+  const bool parallel = config_.residual == Residual::Parallel;
+  output.hidden = sum + scaled(feed_forward(parallel ? normed : layer.post_attention_layernorm(sum)),
+                               config_.residual_scale);
+  return output;
+}
+
+Decoder::LayerOutput Decoder::run_recomputed_layer(size_t i, int64_t moe_index, const at::Tensor& x,
+                                                   const std::shared_ptr<const Pass>& pass) const {
+  LayerOutput output;
+  const NetworkPart part = [this, i, moe_index, pass, &output](const at::Tensor& input, bool again) {
+    LayerOutput layer = run_layer(i, moe_index, input, *pass);
+    std::vector<at::Tensor> results{layer.hidden};
+    if (layer.balance_loss.defined()) results.push_back(layer.balance_loss);
+    if (layer.z_loss.defined()) results.push_back(layer.z_loss);
+    if (!again && layer.routing)
+      output.routing = detached(*layer.routing);  // `output` is gone when called again
+    return results;
+  };
+  const std::vector<at::Tensor> results = recomputed(part, x);
+  output.hidden = results[0];
+  if (results.size() > 1) output.balance_loss = results[1];
+  if (results.size() > 2) output.z_loss = results[2];
   return output;
 }
 

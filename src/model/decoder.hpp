@@ -2,6 +2,8 @@
 // B batch, T positions, H width, L MoE layers, E experts.
 #pragma once
 
+#include <memory>
+
 #include "model/config.hpp"
 
 namespace moellava {
@@ -23,6 +25,8 @@ struct DecoderRun {
   // as in the original, whose batches are padded on the right; otherwise each sample is routed by itself.
   std::vector<int64_t> lengths = {};
   PaddingSide padding = PaddingSide::Right;
+  // Training keeps the input of every layer alone; the backward pass computes what is inside once more.
+  bool recompute = false;
 };
 
 struct DecoderOutput {
@@ -61,6 +65,22 @@ class Decoder {
   Batch lay_out(const at::Tensor& embeddings, const DecoderRun& run) const;
   RotaryTable rotary(const DecoderRun& run, const Batch& batch) const;
   at::Tensor router_noise(const DecoderRun& run, const Batch& batch, int64_t index, int64_t experts) const;
+
+  // What the layers of a pass have in common.
+  struct Pass {
+    DecoderRun run;
+    Batch batch;
+    RotaryTable turning;
+  };
+  struct LayerOutput {
+    at::Tensor hidden;                // [B, T, H]
+    at::Tensor balance_loss, z_loss;  // [], MoE layers only
+    std::optional<Routing> routing;   // likewise
+  };
+  // x [B, T, H]; `moe_index` counts the MoE layers before this one.
+  LayerOutput run_layer(size_t layer, int64_t moe_index, const at::Tensor& x, const Pass& pass) const;
+  LayerOutput run_recomputed_layer(size_t layer, int64_t moe_index, const at::Tensor& x,
+                                   const std::shared_ptr<const Pass>& pass) const;
 
   DecoderConfig config_;
   at::Tensor embed_tokens_;  // [V, H]

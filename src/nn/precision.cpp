@@ -34,7 +34,10 @@ struct ExactLinear : torch::autograd::Function<ExactLinear> {
                                                  const torch::autograd::variable_list& gradients) {
     const torch::autograd::variable_list saved = context->get_saved_variables();
     const ExactProducts exact;
-    return {at::mm(gradients[0], saved[1]), at::mm(gradients[0].t(), saved[0])};
+    torch::autograd::variable_list result(2);
+    if (context->needs_input_grad(0)) result[0] = at::mm(gradients[0], saved[1]);
+    if (context->needs_input_grad(1)) result[1] = at::mm(gradients[0].t(), saved[0]);
+    return result;
   }
 };
 

@@ -216,7 +216,8 @@ TrainerOptions trainer_options(const TrainSettings& settings, const MoeConfig& m
           .z_loss_coef = settings.moe.z_loss_coef,
           .dump_folder = settings.dump_step,
           .router_noise = read_router_noise(settings),
-          .gumbel_seed = drawn ? std::optional(settings.seed) : std::nullopt};
+          .gumbel_seed = drawn ? std::optional(settings.seed) : std::nullopt,
+          .recompute = settings.gradient_checkpointing};
 }
 
 }  // namespace

@@ -93,8 +93,9 @@ struct TrainSettings {
   int64_t logging_steps = 1;
   std::filesystem::path dump_step;  // folder for the intermediate results of step 1
   OnNonFinite on_nonfinite = OnNonFinite::Stop;
-  int threads = 0;          // 0: one a core
-  bool tensorboard = true;  // --report_to
+  int threads = 0;                      // 0: one a core
+  bool tensorboard = true;              // --report_to
+  bool gradient_checkpointing = false;  // layers are computed again in the backward pass, not kept
   bool overwrite_output_dir = false;
   std::string
       resume_from_checkpoint;  // a checkpoint's folder, "True", "False"; "": the newest if there is one

@@ -175,6 +175,7 @@ DecoderRun Trainer::decoder_run(const MicroBatch& batch, const Spliced& spliced)
   run.moe.training = true;
   run.moe.balance_gradient = options_.balance_gradient;
   run.moe.expert_processes = experts_.group;
+  run.recompute = options_.recompute;
   if (!model_.config().moe.enabled()) return run;
   run.lengths = spliced.lengths;
   run.moe.router_noise = router_noise(batch.numbers, spliced.embeddings.size(1));

@@ -30,6 +30,7 @@ struct TrainerOptions {
   // every micro-batch, or drawn from this seed for every sample of every step anew.
   at::Tensor router_noise = {};
   std::optional<uint64_t> gumbel_seed = {};
+  bool recompute = false;  // the decoder's layers are computed again in the backward pass, not kept
 };
 
 // Experts that not every process has (train/expert_parallel.hpp).

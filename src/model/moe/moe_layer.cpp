@@ -65,10 +65,10 @@ MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at:
 at::Tensor MoeLayer::run_experts(const at::Tensor& rows, std::span<const int64_t> counts,
                                  std::span<const size_t> places) const {
   std::vector<at::Tensor> outputs;
-  int64_t begin = 0;
+  // One split, whose backward is one concatenation.
+  const std::vector<at::Tensor> parts = rows.split_with_sizes({counts.data(), counts.size()}, 0);
   for (size_t i = 0; i < counts.size(); ++i) {
-    if (counts[i] > 0) outputs.push_back(experts[places[i]](rows.narrow(0, begin, counts[i])));
-    begin += counts[i];
+    if (counts[i] > 0) outputs.push_back(experts[places[i]](parts[i]));
   }
   return outputs.empty() ? rows : at::cat(outputs, 0);
 }
