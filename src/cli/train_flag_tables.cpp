@@ -176,6 +176,28 @@ void add_expert_work_flags(TrainFlags& flags) {
              [](TrainSettings& s, TrainFlags::Texts values) { s.moe.train_modules = values; });
 }
 
+void add_lora_flags(TrainFlags& flags) {
+  flags.group("Low-rank adapters (stage 2, 3 and finetune)", {2, 3, kFinetune});
+  flags.boolean(
+      "--lora_enable",
+      "train adapters beside the frozen weights, the projector and the routers; the result is PEFT's folder "
+      "(default False)",
+      [](TrainSettings& s) -> bool& { return s.lora.enable; });
+  flags.number<int64_t>("--lora_r", 1, 1 << 14, "rank (default 128)",
+                        [](TrainSettings& s) -> int64_t& { return s.lora.r.emplace(); });
+  flags.number<double>("--lora_alpha", 0.0, 1e6, "their sum is scaled by this over the rank (default 256)",
+                       [](TrainSettings& s) -> double& { return s.lora.alpha.emplace(); });
+  flags.number<double>("--lora_dropout", 0.0, 0.999, "share of their inputs that is dropped (default 0.05)",
+                       [](TrainSettings& s) -> double& { return s.lora.dropout.emplace(); });
+  flags.boolean(
+      "--only_lora_ffn",
+      "adapters of feed-forwards and experts only, not of attention (default True in a mixture of experts, "
+      "else False)",
+      [](TrainSettings& s) -> bool& { return s.lora.only_ffn.emplace(); });
+  flags.text("--lora_bias", "none", "biases stay frozen",
+             [](TrainSettings&, TrainFlags::Text value) { one_of("--lora_bias", value, {"none"}); });
+}
+
 void add_run_flags(TrainFlags& flags) {
   flags.group("Run");
   flags.text("--output_dir", "DIR", "checkpoints and the finished model",
@@ -231,6 +253,7 @@ void add_train_flags(TrainFlags& flags) {
   add_optimisation_flags(flags);
   add_moe_flags(flags);
   add_expert_work_flags(flags);
+  add_lora_flags(flags);
   add_run_flags(flags);
 }
 

@@ -292,4 +292,18 @@ void Decoder::visit(const ParameterVisitor& visitor) {
   if (!config_.tie_embeddings) lm_head_.visit("lm_head", visitor);
 }
 
+void Decoder::visit_linears(const LinearVisitor& visitor) {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    DecoderLayer& layer = layers_[i];
+    const std::string prefix = "model.layers." + std::to_string(i);
+    layer.self_attn.visit_linears(prefix + ".self_attn", visitor);
+    if (layer.moe) {
+      layer.moe->visit_linears(prefix + ".mlp", visitor);
+    } else {
+      layer.mlp.visit_linears(prefix + ".mlp", visitor);
+    }
+  }
+  if (!config_.tie_embeddings) visitor("lm_head", lm_head_);
+}
+
 }  // namespace moellava

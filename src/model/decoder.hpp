@@ -49,6 +49,8 @@ class Decoder {
   RotaryConfig rotary_config(int64_t length) const;
 
   void visit(const ParameterVisitor& visitor);
+  // Attention, feed-forwards, experts, and an untied lm_head.
+  void visit_linears(const LinearVisitor& visitor);
   std::vector<DecoderLayer>& layers() { return layers_; }
 
  private:

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "model/adapter.hpp"
 #include "model/moe_llava.hpp"
 #include "model/weights.hpp"
 #include "nn/precision.hpp"
@@ -19,6 +20,8 @@ struct LoadedModel {
   std::shared_ptr<const Bfloat16Products> products = {};  // on as long as the model lives, where asked for
   std::unique_ptr<MoeLlava> model;
   std::unique_ptr<Tokenizer> tokenizer;
+  std::optional<AdapterSettings> adapters = {};       // of a model that has any
+  std::shared_ptr<LowRankDropout> dropout = nullptr;  // theirs, where they are trained
 };
 
 struct LoadOptions {
@@ -46,7 +49,7 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 // Writes config.json, preprocessor_config.json, generation_config.json, safetensors and the tokenizer's
-// files.
+// files of a model without adapters.
 void save_model(MoeLlava& model, const Tokenizer& tokenizer, const std::filesystem::path& folder);
 
 }  // namespace moellava

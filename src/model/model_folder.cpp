@@ -1,7 +1,6 @@
 #include "model/model_folder.hpp"
 
 #include <algorithm>
-#include <set>
 
 #include "base/error.hpp"
 #include "base/file_io.hpp"
@@ -9,6 +8,7 @@
 #include "files/safetensors.hpp"
 #include "files/torch_write.hpp"
 #include "model/families/family.hpp"
+#include "model/family_tensors.hpp"
 #include "model/llava_hf.hpp"
 #include "model/load.hpp"
 #include "model/projector.hpp"
@@ -201,43 +201,10 @@ Json config_json(const ModelConfig& config) {
   return json;
 }
 
-// The model's tensors under the family's names, q, k and v fused where the family fuses them.
-std::vector<TensorView> named_tensors(MoeLlava& model, const Family& family, std::vector<at::Tensor>& keep) {
-  std::vector<TensorView> views;
-  auto add = [&](const std::string& name, const at::Tensor& tensor) {
-    keep.push_back(tensor.detach().contiguous());
-    const at::Tensor& kept = keep.back();
-    views.push_back(
-        {.name = name,
-         .dtype = DType::F32,
-         .shape = kept.sizes().vec(),
-         .data = std::as_bytes(std::span(kept.data_ptr<float>(), static_cast<size_t>(kept.numel())))});
-  };
-  // Attention visits q.weight, q.bias, k.weight, k.bias, v.weight, v.bias: collect all six, then fuse.
-  std::map<std::string, std::vector<at::Tensor>> thirds;
-  model.visit([&](const std::string& name, at::Tensor& tensor) {
-    const std::string file_name = family.file_name(name);
-    const bool third = family.fused_qkv && file_name.find(".c_attn.") != std::string::npos;
-    if (!third) return add(file_name, tensor);
-    auto& parts = thirds[file_name];
-    parts.push_back(tensor.detach());
-    if (parts.size() == 3) add(file_name, at::cat(parts, 0));
-  });
-  return views;
-}
-
 }  // namespace
 
 void save_projector(MoeLlava& model, const fs::path& folder) {
-  const Family& family = family_by_name(model.config().family);
-  std::set<std::string> names;
-  model.visit([&](const std::string& name, at::Tensor&) {
-    if (is_projector_parameter(name)) names.insert(family.file_name(name));
-  });
-  std::vector<at::Tensor> keep;
-  std::vector<TensorView> views = named_tensors(model, family, keep);
-  std::erase_if(views, [&](const TensorView& view) { return !names.contains(view.name); });
-  write_torch_file(folder / kProjectorFile, views);
+  write_torch_file(folder / kProjectorFile, family_tensors(model, is_projector_parameter).views);
 }
 
 ModelConfig read_model_config(const fs::path& folder) {
@@ -281,13 +248,7 @@ bool is_unused_tensor(const std::string& name) {
                      [&](auto start) { return name.starts_with(start); });
 }
 
-void save_model(MoeLlava& model, const Tokenizer& tokenizer, const fs::path& folder) {
-  fs::create_directories(folder);
-  const ModelConfig& config = model.config();
-  std::vector<at::Tensor> keep;
-  const std::vector<TensorView> views = named_tensors(model, family_by_name(config.family), keep);
-  write_safetensors_folder(folder, views, kShardBytes);
-  tokenizer.save(folder);
+void save_config(const ModelConfig& config, const fs::path& folder) {
   if (config.vision)
     write_file_atomic(folder / "preprocessor_config.json",
                       write_preprocess_config(config.preprocess).dump(2) + "\n");
@@ -296,8 +257,16 @@ void save_model(MoeLlava& model, const Tokenizer& tokenizer, const fs::path& fol
   if (config.stop_ids.size() > 1) generation["eos_token_id"] = config.stop_ids;
   if (!config.stop_words.empty()) generation["stop_words_ids"] = config.stop_words;
   write_file_atomic(folder / "generation_config.json", generation.dump(2) + "\n");
-  // Last: a folder with a config.json is a whole model.
   write_file_atomic(folder / "config.json", config_json(config).dump(2) + "\n");
+}
+
+void save_model(MoeLlava& model, const Tokenizer& tokenizer, const fs::path& folder) {
+  fs::create_directories(folder);
+  const auto all = [](const std::string&) { return true; };
+  write_safetensors_folder(folder, family_tensors(model, all).views, kShardBytes);
+  tokenizer.save(folder);
+  // Last: a folder with a config.json is a whole model.
+  save_config(model.config(), folder);
 }
 
 }  // namespace moellava

@@ -14,6 +14,9 @@ constexpr uint64_t kShardBytes = 5'000'000'000;  // of a safetensors file at mos
 // known from the folder's vision_config or from the tower's published name.
 ModelConfig read_model_config(const std::filesystem::path& folder);
 
+// The same files, and generation_config.json; config.json last.
+void save_config(const ModelConfig& config, const std::filesystem::path& folder);
+
 // Tensors that checkpoints carry and no forward pass reads: buffers, a tower's text half or classifier.
 bool is_unused_tensor(const std::string& name);
 

@@ -104,10 +104,15 @@ at::Tensor Attention::full(const at::Tensor& x) const {
 }
 
 void Attention::visit(const std::string& prefix, const ParameterVisitor& visitor, const char* out_name) {
-  q_proj.visit(prefix + ".q_proj", visitor);
-  k_proj.visit(prefix + ".k_proj", visitor);
-  v_proj.visit(prefix + ".v_proj", visitor);
-  o_proj.visit(prefix + "." + out_name, visitor);
+  visit_linears(
+      prefix, [&](const std::string& name, Linear& linear) { linear.visit(name, visitor); }, out_name);
+}
+
+void Attention::visit_linears(const std::string& prefix, const LinearVisitor& visitor, const char* out_name) {
+  visitor(prefix + ".q_proj", q_proj);
+  visitor(prefix + ".k_proj", k_proj);
+  visitor(prefix + ".v_proj", v_proj);
+  visitor(prefix + "." + out_name, o_proj);
 }
 
 }  // namespace moellava

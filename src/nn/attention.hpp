@@ -53,6 +53,8 @@ struct Attention {
   at::Tensor full(const at::Tensor& x) const;  // [B,T,H]
   // `out_name` is the checkpoint's word for the output projection: "o_proj" or CLIP's "out_proj".
   void visit(const std::string& prefix, const ParameterVisitor& visitor, const char* out_name = "o_proj");
+  void visit_linears(const std::string& prefix, const LinearVisitor& visitor,
+                     const char* out_name = "o_proj");
 
  private:
   at::Tensor heads_of(const at::Tensor& projected, int64_t heads) const;

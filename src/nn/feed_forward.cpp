@@ -16,9 +16,13 @@ at::Tensor FeedForward::operator()(const at::Tensor& x) const {
 }
 
 void FeedForward::visit(const std::string& prefix, const ParameterVisitor& visitor) {
-  if (gated) gate_proj.visit(prefix + ".gate_proj", visitor);
-  up_proj.visit(prefix + ".up_proj", visitor);
-  down_proj.visit(prefix + ".down_proj", visitor);
+  visit_linears(prefix, [&](const std::string& name, Linear& linear) { linear.visit(name, visitor); });
+}
+
+void FeedForward::visit_linears(const std::string& prefix, const LinearVisitor& visitor) {
+  if (gated) visitor(prefix + ".gate_proj", gate_proj);
+  visitor(prefix + ".up_proj", up_proj);
+  visitor(prefix + ".down_proj", down_proj);
 }
 
 }  // namespace moellava

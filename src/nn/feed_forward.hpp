@@ -27,6 +27,7 @@ struct FeedForward {
 
   at::Tensor operator()(const at::Tensor& x) const;  // [..., H] -> [..., H]
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
+  void visit_linears(const std::string& prefix, const LinearVisitor& visitor);
 };
 
 }  // namespace moellava

@@ -22,12 +22,14 @@ Linear::Linear(int64_t in, int64_t out, bool with_bias) : weight(new_parameter({
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
-  return apply_linear(x, weight, bias);
+  const at::Tensor y = apply_linear(x, weight, bias);
+  return low_rank ? y + (*low_rank)(x) : y;
 }
 
 void Linear::visit(const std::string& prefix, const ParameterVisitor& visitor) {
   visitor(prefix + ".weight", weight);
   if (bias.defined()) visitor(prefix + ".bias", bias);
+  if (low_rank) low_rank->visit(prefix, visitor);
 }
 
 void fill_uniform(at::Tensor& tensor, double bound, uint64_t seed, uint64_t stream) {

@@ -9,6 +9,7 @@
 #include "base/progress.hpp"
 #include "base/say.hpp"
 #include "comm/collectives.hpp"
+#include "model/adapter_folder.hpp"
 #include "model/npy_tensors.hpp"
 #include "model/projector_file.hpp"
 #include "nn/precision.hpp"
@@ -116,10 +117,14 @@ class Run {
   }
 
   // trainer_state.json comes last: with it the run is finished.
-  void finish(const Tokenizer& tokenizer) {
+  void finish(const LoadedModel& loaded) {
     experts_.collect();
     if (output_ == nullptr) return;
-    save_model(model_, tokenizer, output_->path());
+    if (loaded.adapters) {
+      save_adapter(model_, *loaded.adapters, settings_.model_name_or_path.string(), output_->path());
+    } else {
+      save_model(model_, *loaded.tokenizer, output_->path());
+    }
     if (settings_.stage == 1) save_projector(model_, output_->path());
     prune_checkpoints(output_->path(), state_.step, /*keep=*/1);
     write_state(output_->path() / "trainer_state.json", state_);
@@ -203,7 +208,8 @@ ExpertSpread spread_experts(ExpertParallel& experts, std::vector<NamedParameter>
   return spread;
 }
 
-TrainerOptions trainer_options(const TrainSettings& settings, const MoeConfig& moe, int64_t total_steps) {
+TrainerOptions trainer_options(const TrainSettings& settings, const LoadedModel& loaded,
+                               int64_t total_steps) {
   const bool drawn = settings.moe.sampling == RouterSampling::Gumbel;
   return {.schedule = {.kind = settings.lr_scheduler,
                        .peak = settings.learning_rate,
@@ -211,13 +217,15 @@ TrainerOptions trainer_options(const TrainSettings& settings, const MoeConfig& m
                        .total_steps = total_steps},
           .adamw = {.weight_decay = settings.weight_decay},
           .max_grad_norm = settings.max_grad_norm,
-          .aux_loss_coef = moe.aux_loss_coef,
+          .aux_loss_coef = loaded.model->config().moe.aux_loss_coef,
           .balance_gradient = !settings.moe.faithful_aux,
           .z_loss_coef = settings.moe.z_loss_coef,
           .dump_folder = settings.dump_step,
           .router_noise = read_router_noise(settings),
           .gumbel_seed = drawn ? std::optional(settings.seed) : std::nullopt,
-          .recompute = settings.gradient_checkpointing};
+          .recompute = settings.gradient_checkpointing,
+          .dropout = loaded.dropout,
+          .dropout_seed = settings.seed};
 }
 
 }  // namespace
@@ -262,7 +270,7 @@ RunEnd train(const TrainSettings& settings, Processes& processes) {
   if (settings.bf16 && !has_bfloat16_products())
     say("--bf16: this processor has no bfloat16 products: factors are rounded before float32 ones");
   Trainer trainer(model, dataset, features, plan, std::move(trainable),
-                  trainer_options(settings, model.config().moe, total_steps), &processes.all(), spread);
+                  trainer_options(settings, loaded, total_steps), &processes.all(), spread);
   if (start) {
     restore_own(*start, trainer.parallel(), trainer.optimiser());
     trainer.set_steps_done(start->state.step);
@@ -275,7 +283,7 @@ RunEnd train(const TrainSettings& settings, Processes& processes) {
 
   // 5. The result.
   if (end == RunEnd::Finished) {
-    run.finish(*loaded.tokenizer);
+    run.finish(loaded);
     say("model written to " + settings.output_dir.string());
   } else {
     say("stopped and saved: the same command goes on from here");

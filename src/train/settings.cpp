@@ -34,10 +34,27 @@ Json moe_json(const MoeSettings& moe, int stage) {
   return json;
 }
 
+Json lora_json(const LoraSettings& lora) {
+  const AdapterSettings adapters = adapter_settings(lora);
+  return {{"lora_enable", true},
+          {"lora_r", adapters.rank},
+          {"lora_alpha", adapters.alpha},
+          {"lora_dropout", adapters.dropout},
+          {"only_lora_ffn", json_of(lora.only_ffn)}};
+}
+
 }  // namespace
 
 std::string stage_name(int stage) {
   return stage == kFinetune ? "finetune" : std::to_string(stage);
+}
+
+AdapterSettings adapter_settings(const LoraSettings& lora) {
+  AdapterSettings settings;
+  settings.rank = lora.r.value_or(settings.rank);
+  settings.alpha = lora.alpha.value_or(settings.alpha);
+  settings.dropout = lora.dropout.value_or(settings.dropout);
+  return settings;
 }
 
 TrainSettings default_settings(int stage) {
@@ -105,6 +122,7 @@ Json settings_json(const TrainSettings& settings) {
   if (!settings.pretrain_mm_mlp_adapter.empty())
     json["pretrain_mm_mlp_adapter"] = settings.pretrain_mm_mlp_adapter.string();
   if (settings.stage >= 3) json.update(moe_json(settings.moe, settings.stage));
+  if (settings.lora.enable) json.update(lora_json(settings.lora));
   return json;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/json.hpp"
 #include "image/image.hpp"
+#include "model/adapter.hpp"
 #include "train/schedule.hpp"
 
 namespace moellava {
@@ -39,6 +40,20 @@ struct MoeSettings {
   // What is trained: what contains one of these, in canonical names or in the family's own.
   std::vector<std::string> train_modules = {"gate_proj", "up_proj", "down_proj", "wg"};
 };
+
+// Low-rank adapters instead of the weights themselves (LoRA).
+struct LoraSettings {
+  bool enable = false;
+  // Not given: AdapterSettings' own.
+  std::optional<int64_t> r = {};
+  std::optional<double> alpha = {};
+  std::optional<double> dropout = {};
+  // Only the feed-forwards have adapters, or all linear layers of the decoder but the lm_head. Not given: the
+  // former in a mixture of experts, as in the original.
+  std::optional<bool> only_ffn = {};
+};
+
+AdapterSettings adapter_settings(const LoraSettings& lora);
 
 // What becomes of a step whose loss or gradient is not finite: the run ends, the step is left out, or the
 // weights go back to the newest checkpoint and the run goes on with the next step.
@@ -84,7 +99,8 @@ struct TrainSettings {
   double max_grad_norm = 0;  // 0: no clipping
   bool bf16 = false;         // matrix products in bfloat16; weights, gradients and optimiser stay float32
   uint64_t seed = 42;
-  MoeSettings moe;  // stage 3 and finetune only
+  MoeSettings moe;    // stage 3 and finetune only
+  LoraSettings lora;  // not in stage 1
 
   // Run: nothing below changes what is computed
   std::filesystem::path output_dir;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "base/string_printf.hpp"
 #include "model/families/family.hpp"
 #include "model/gguf_model.hpp"
 #include "model/model_folder.hpp"
@@ -49,6 +50,11 @@ constexpr Stage kStages[] = {
     {"go on with experts", "a finished mixture of experts", trains_modules},
 };
 
+// Parameters that are trained themselves where the others have adapters.
+bool stays_whole(const std::string& name) {
+  return is_projector_parameter(name) || is_router_parameter(name);
+}
+
 int64_t decoder_layers(const fs::path& path) {
   return path.extension() == ".gguf" ? gguf_model_config(open_gguf(path)).decoder.layers
                                      : read_model_config(path).decoder.layers;
@@ -69,6 +75,34 @@ void require_equal_experts(MoeLlava& model) {
       });
     }
   }
+}
+
+// What would be forgotten or do nothing.
+void require_fitting_flags(const TrainSettings& settings) {
+  const LoraSettings& lora = settings.lora;
+  for (const auto& [given, flag] : {std::pair(lora.r.has_value(), "--lora_r"),
+                                    {lora.alpha.has_value(), "--lora_alpha"},
+                                    {lora.dropout.has_value(), "--lora_dropout"},
+                                    {lora.only_ffn.has_value(), "--only_lora_ffn"}}) {
+    if (given && !lora.enable) throw usage_error(flag, "only with --lora_enable True");
+  }
+  if (!lora.enable) return;
+  if (adapter_settings(lora).dropout > 0 && settings.moe.ep_size > 1)
+    throw usage_error("--lora_dropout", "not together with --ep_size",
+                      {.found = string_printf("%g", adapter_settings(lora).dropout), .expected = "0"});
+  if (!settings.init_tensors.empty()) {
+    throw usage_error("--init_tensors", "not together with --lora_enable",
+                      {.hint = "an adapter's folder does not hold the weights beside it"});
+  }
+}
+
+void add_new_adapters(LoadedModel& loaded, const TrainSettings& settings) {
+  const bool only_ffn = settings.lora.only_ffn.value_or(loaded.model->config().moe.enabled());
+  loaded.adapters = adapter_settings(settings.lora);
+  loaded.dropout = add_adapters(
+      *loaded.model, *loaded.adapters,
+      [&](const std::string& name) { return only_ffn ? is_feed_forward_linear(name) : name != "lm_head"; },
+      settings.seed);
 }
 
 }  // namespace
@@ -116,6 +150,7 @@ void apply_expert_work(const MoeSettings& moe, MoeConfig& config) {
 }
 
 LoadedModel load_for_stage(const TrainSettings& settings) {
+  require_fitting_flags(settings);
   LoadOptions options;
   options.vision_tower = settings.vision_tower;
   options.mm_projector = settings.pretrain_mm_mlp_adapter;
@@ -129,6 +164,7 @@ LoadedModel load_for_stage(const TrainSettings& settings) {
     options.adjust_moe = [&](MoeConfig& config) { apply_expert_work(settings.moe, config); };
   LoadedModel loaded = load_model(settings.model_name_or_path, options);
   if (sparse) require_equal_experts(*loaded.model);
+  if (settings.lora.enable) add_new_adapters(loaded, settings);
   if (!settings.init_tensors.empty()) set_initial_tensors(*loaded.model, settings.init_tensors);
   return loaded;
 }
@@ -139,7 +175,9 @@ std::vector<NamedParameter> select_trainable(MoeLlava& model, const TrainSetting
   std::vector<NamedParameter> trainable;
   model.visit([&](const std::string& name, at::Tensor& tensor) {
     const bool frozen = settings.freeze_mm_mlp_adapter && is_projector_parameter(name);
-    const bool trained = !frozen && stage.trains(name, family.file_name(name), settings.moe);
+    const bool of_stage = !frozen && stage.trains(name, family.file_name(name), settings.moe);
+    const bool trained =
+        settings.lora.enable ? is_low_rank_parameter(name) || (of_stage && stays_whole(name)) : of_stage;
     tensor.set_requires_grad(trained);
     const bool own_rate = is_projector_parameter(name) && settings.mm_projector_lr > 0;
     if (trained)

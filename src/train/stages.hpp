@@ -21,10 +21,13 @@ struct Stage {
 const Stage& stage_by_number(int number);  // 1, 2, 3 or kFinetune
 
 // The model that the stage starts from. Stage 3 turns a dense model into a sparse one, every expert a copy of
-// its layer's feed-forward; finetune takes a sparse one as it is, but for how its experts work.
+// its layer's feed-forward; finetune takes a sparse one as it is, but for how its experts work. With LoRA the
+// decoder gets new adapters.
 LoadedModel load_for_stage(const TrainSettings& settings);
 
-// Turns gradients on for the stage's parameters, off for all others, and returns the former.
+// Turns gradients on for the stage's parameters, off for all others, and returns the former. With adapters
+// (LoRA) these are the adapters, and of the rest those that the original trains besides: projector and
+// routers.
 std::vector<NamedParameter> select_trainable(MoeLlava& model, const TrainSettings& settings);
 
 // The `moe` dict that the flags describe for a decoder of so many layers; throws Usage naming the flag.

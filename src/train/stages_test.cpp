@@ -109,6 +109,56 @@ TEST(Stages, RoutersAreNewInStage3AndLearnNamedOrNot) {
             (std::set<std::string>{router, "model.layers.2.mlp.deepspeed_moe.gate.wg.weight"}));
 }
 
+// Adapters, and what the original trains besides.
+TEST(Stages, WithLoraTheWeightsStay) {
+  TrainSettings settings = default_settings(2);
+  settings.lora = {.enable = true, .r = 2};
+  const auto dense = testing::tiny_model(/*sparse=*/false);
+  add_adapters(
+      *dense, adapter_settings(settings.lora), [](const std::string& name) { return name != "lm_head"; }, 1);
+  std::set<std::string> expected = kProjector;
+  for (const std::string layer : {"0", "1", "2", "3"}) {
+    for (const std::string part : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                   "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+      for (const std::string matrix : {"A", "B"})
+        expected.insert("model.layers." + layer + "." + part + ".lora_" + matrix + ".weight");
+    }
+  }
+  EXPECT_EQ(names_of(select_trainable(*dense, settings)), expected);
+
+  settings = default_settings(3);
+  settings.lora = {.enable = true, .r = 2};
+  settings.freeze_mm_mlp_adapter = true;
+  const auto sparse = testing::tiny_model(/*sparse=*/true);
+  add_adapters(*sparse, adapter_settings(settings.lora), is_feed_forward_linear, 1);
+  const std::set<std::string> trained = names_of(select_trainable(*sparse, settings));
+  EXPECT_EQ(trained.size(), 2u + 2 * 3 * (2 + 2 * 4));
+  EXPECT_EQ(trained.count("model.layers.0.mlp.deepspeed_moe.gate.wg.weight"), 1u);
+  for (const std::string& name : trained)
+    EXPECT_TRUE(is_low_rank_parameter(name) || name.ends_with(".wg.weight")) << name;
+}
+
+TEST(Stages, FlagsOfLoraAreChecked) {
+  const auto message = [](const TrainSettings& settings) -> std::string {
+    try {
+      load_for_stage(settings);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  TrainSettings settings = default_settings(2);
+  settings.lora.r = 8;
+  EXPECT_EQ(message(settings), "--lora_r: only with --lora_enable True");
+  settings.lora.enable = true;
+  settings.moe.ep_size = 2;
+  EXPECT_THAT(message(settings),
+              HasSubstr("--lora_dropout: not together with --ep_size: found 0.05, expected 0"));
+  settings.moe.ep_size = 1;
+  settings.init_tensors = "somewhere";
+  EXPECT_THAT(message(settings), HasSubstr("--init_tensors: not together with --lora_enable"));
+}
+
 TEST(Stages, MoeFlagsAreCheckedAgainstTheModel) {
   MoeSettings moe = default_settings(3).moe;
   EXPECT_EQ(moe_config(moe, 5).layers, (std::vector<int64_t>{0, 2, 4}));

@@ -12,7 +12,9 @@ namespace moellava {
 
 namespace {
 
-constexpr uint64_t kNoiseStream = 0x747261696e;  // any fixed number: apart from other uses of the seed
+// Any fixed numbers: apart from other uses of the seed.
+constexpr uint64_t kNoiseStream = 0x747261696e;
+constexpr uint64_t kDropoutStream = 0x64726f70;
 
 void count_choices(const std::vector<Routing>& routing, StepReport& report) {
   report.expert_choices.resize(routing.size());
@@ -153,7 +155,16 @@ void Trainer::expect_pictures(int64_t step) {
   }
 }
 
+// What the adapters drop is a function of seed, step and micro-batch.
+void Trainer::choose_dropout(const Batch& samples) const {
+  if (options_.dropout == nullptr) return;
+  const uint64_t step =
+      random_bits(options_.dropout_seed, kDropoutStream, static_cast<uint64_t>(steps_done_));
+  options_.dropout->key = random_bits(step, 0, samples.front());
+}
+
 ForwardPass Trainer::forward(const MicroBatch& batch) const {
+  choose_dropout(batch.numbers);
   const Decoder& decoder = model_.decoder();
   ForwardPass pass;
   pass.features = features_.gather(batch.pictures);

@@ -90,6 +90,66 @@ TEST(Trainer, FrozenParametersKeepEveryBitAndTrainedOnesMove) {
   }
 }
 
+// A trainer of adapters; their dropout has the model's own memory.
+struct LoraBench {
+  std::unique_ptr<MoeLlava> model = testing::tiny_model(/*sparse=*/true);
+  testing::TinyDataset dataset = testing::tiny_dataset(12);
+  testing::TinyFeatures features = testing::tiny_features(dataset);
+  std::unique_ptr<Trainer> trainer;
+
+  explicit LoraBench(double dropout, uint64_t dropout_seed = 5) {
+    TrainSettings settings = default_settings(3);
+    settings.lora = {.enable = true, .r = 4, .alpha = 8, .dropout = dropout};
+    TrainerOptions options{.schedule = {.kind = ScheduleKind::Constant, .peak = 1e-2, .total_steps = 100},
+                           .aux_loss_coef = 0.01};
+    options.dropout = add_adapters(*model, adapter_settings(settings.lora), is_feed_forward_linear, 1);
+    options.dropout_seed = dropout_seed;
+    std::vector<int64_t> lengths;
+    for (const Sample& sample : dataset.samples) lengths.push_back(sample_length(sample, 4));
+    trainer = std::make_unique<Trainer>(*model, dataset, features, BatchPlan(42, lengths, 2, 2),
+                                        select_trainable(*model, settings), options);
+  }
+  std::vector<at::Tensor> trained() const {
+    std::vector<at::Tensor> values;
+    for (const NamedParameter& parameter : trainer->parameters()) values.push_back(parameter.tensor);
+    return values;
+  }
+};
+
+TEST(Trainer, AdaptersLearnAndTheWeightsBesideThemKeepEveryBit) {
+  LoraBench bench(/*dropout=*/0.1);
+  std::map<std::string, at::Tensor> before;
+  bench.model->visit(
+      [&](const std::string& name, at::Tensor& tensor) { before[name] = tensor.detach().clone(); });
+  double first = 0, last = 0;
+  for (int step = 0; step < 30; ++step) {
+    const double loss = bench.trainer->step().loss;
+    if (step < 3) first += loss;
+    if (step >= 27) last += loss;
+  }
+  EXPECT_LT(last, first);
+  bench.model->visit([&](const std::string& name, at::Tensor& tensor) {
+    EXPECT_EQ(before[name].equal(tensor), !tensor.requires_grad()) << name;
+  });
+}
+
+// What is dropped depends on the step, not on the steps before it: a run that goes on needs no more than it
+// saved.
+TEST(Trainer, WhatAdaptersDropIsAFunctionOfTheStep) {
+  LoraBench whole(0.3), second(0.3), other_seed(0.3, 6);
+  whole.trainer->step();
+  const auto saved = whole.trained();
+  for (LoraBench* bench : {&second, &other_seed}) {
+    const auto values = bench->trained();
+    const at::NoGradGuard no_grad;
+    for (size_t i = 0; i < saved.size(); ++i) values[i].copy_(saved[i]);
+    bench->trainer->set_steps_done(1);
+  }
+  const double loss = whole.trainer->step().loss;
+  EXPECT_EQ(second.trainer->step().loss, loss);
+  EXPECT_NE(other_seed.trainer->step().loss, loss);
+}
+
 TEST(Trainer, TheReportAddsUp) {
   Bench bench(3, 1e-3);
   const StepReport report = bench.trainer->step();

@@ -92,14 +92,17 @@ at::Tensor MoeLayer::run_spread_experts(const at::Tensor& rows, const std::vecto
 
 void MoeLayer::visit(const std::string& prefix, const ParameterVisitor& visitor) {
   router.visit(prefix + ".deepspeed_moe.gate.wg", visitor);
+  visit_linears(prefix, [&](const std::string& name, Linear& linear) { linear.visit(name, visitor); });
+  if (config.use_residual) coefficient.visit(prefix + ".coefficient", visitor);
+}
+
+void MoeLayer::visit_linears(const std::string& prefix, const LinearVisitor& visitor) {
   for (size_t e = 0; e < experts.size(); ++e) {
     if (!experts[e].up_proj.weight.defined()) continue;
-    experts[e].visit(prefix + ".deepspeed_moe.experts.deepspeed_experts." + std::to_string(e), visitor);
+    experts[e].visit_linears(prefix + ".deepspeed_moe.experts.deepspeed_experts." + std::to_string(e),
+                             visitor);
   }
-  if (config.use_residual) {
-    residual.visit(prefix + ".mlp", visitor);
-    coefficient.visit(prefix + ".coefficient", visitor);
-  }
+  if (config.use_residual) residual.visit_linears(prefix + ".mlp", visitor);
 }
 
 }  // namespace moellava

@@ -72,6 +72,8 @@ struct MoeLayer {
                        std::span<const SampleRows> samples = {}, const ExpertEdits& edits = {}) const;
   // Experts without weights live in other processes and are left out.
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
+  // Those of the experts and of the dense branch; routers have no adapters.
+  void visit_linears(const std::string& prefix, const LinearVisitor& visitor);
 
  private:
   // rows [N, H], counts[i] of each in order for the expert that stands at places[i]: the outputs, [N, H]. An

@@ -1,0 +1,90 @@
+#include "model/adapter_folder.hpp"
+
+#include <cmath>
+#include <set>
+
+#include "base/file_io.hpp"
+#include "files/safetensors.hpp"
+#include "files/torch_write.hpp"
+#include "model/adapter_config.hpp"
+#include "model/families/family.hpp"
+#include "model/family_tensors.hpp"
+#include "model/model_folder.hpp"
+#include "model/weights.hpp"
+
+namespace moellava {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kAdapterFile = "adapter_model.safetensors";
+constexpr const char* kNonLoraFile = "non_lora_trainables.bin";
+constexpr const char* kWrapper = "base_model.model.";  // what PEFT's wrapper puts before every name
+
+FamilyTensors wrapped_tensors(MoeLlava& model, const std::function<bool(const std::string& name)>& wanted) {
+  FamilyTensors tensors = family_tensors(model, wanted);
+  for (TensorView& view : tensors.views) view.name = kWrapper + view.name;
+  return tensors;
+}
+
+// The shortest end of a module's path, in whole words, that no module of `others` shares.
+std::string telling_end(const std::string& module, const std::set<std::string>& others) {
+  size_t begin = module.rfind('.');
+  while (begin != std::string::npos) {
+    const std::string end = module.substr(begin + 1);
+    const bool shared = std::any_of(others.begin(), others.end(),
+                                    [&](const std::string& other) { return names_module(end, other); });
+    if (!shared) return end;
+    begin = begin == 0 ? std::string::npos : module.rfind('.', begin - 1);
+  }
+  return module;
+}
+
+// What PEFT must know to put the adapters where they are.
+AdapterConfig describe_adapters(MoeLlava& model, const AdapterSettings& settings, const std::string& base) {
+  const Family& family = family_by_name(model.config().family);
+  AdapterConfig config;
+  config.settings = settings;
+  config.base = base;
+  std::set<std::string> adapted, others;  // modules, as the family names them
+  model.decoder().visit_linears([&](const std::string& name, Linear& linear) {
+    const std::string module = family.file_name(name);
+    if (!linear.low_rank) {
+      others.insert(module);
+      return;
+    }
+    adapted.insert(module);
+    const int64_t rank = linear.low_rank->a.size(0);
+    const double unit = adapter_scale(1, rank, settings.rank_stabilised);
+    const double alpha = linear.low_rank->scale / unit;
+    if (rank != settings.rank) config.ranks[module] = rank;
+    if (std::abs(alpha - settings.alpha) > 1e-6 * settings.alpha) config.alphas[module] = alpha;
+  });
+  std::set<std::string> ends;
+  for (const std::string& module : adapted) ends.insert(telling_end(module, others));
+  config.targets.assign(ends.begin(), ends.end());
+  return config;
+}
+
+}  // namespace
+
+bool is_adapter_folder(const fs::path& path) {
+  return fs::exists(path / kAdapterConfigFile);
+}
+
+void save_adapter(MoeLlava& model, const AdapterSettings& settings, const std::string& base,
+                  const fs::path& folder) {
+  fs::create_directories(folder);
+  write_safetensors(folder / kAdapterFile, wrapped_tensors(model, is_low_rank_parameter).views,
+                    {{"format", "pt"}});
+  const FamilyTensors whole = wrapped_tensors(model, [](const std::string& name) {
+    return is_projector_parameter(name) || is_router_parameter(name);
+  });
+  if (!whole.views.empty()) write_torch_file(folder / kNonLoraFile, whole.views);
+  save_config(model.config(), folder);
+  const AdapterConfig config = describe_adapters(model, settings, base);
+  write_file_atomic(folder / kAdapterConfigFile, adapter_config_json(config).dump(2) + "\n");
+}
+
+}  // namespace moellava
