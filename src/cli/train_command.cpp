@@ -3,12 +3,14 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <iostream>
 #include <memory>
 
 #include "cli/commands.hpp"
 #include "cli/in_processes.hpp"
 #include "cli/train_flags.hpp"
 #include "train/run.hpp"
+#include "train/run_plan.hpp"
 
 namespace moellava {
 
@@ -53,7 +55,11 @@ void add_train_command(CLI::App& app) {
         settings.threads = threads_of_process(detect_launch(std::getenv));
       if (settings.threads > 0) at::set_num_threads(settings.threads);
       share_out_batch(settings, processes.size());
-      end = train(settings, processes);
+      if (!settings.dry_run) {
+        end = train(settings, processes);
+      } else if (processes.first()) {
+        std::cout << plan_text(plan_run(settings));
+      }
     });
     if (end == RunEnd::Interrupted) end_as_interrupted();
   });

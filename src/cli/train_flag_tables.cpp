@@ -241,6 +241,10 @@ void add_run_flags(TrainFlags& flags) {
                 "keep the input of each layer alone and compute the rest again in the backward pass: a third "
                 "more time, far less memory, the same bits (default False)",
                 [](TrainSettings& s) -> bool& { return s.gradient_checkpointing; });
+  flags.boolean("--dry_run",
+                "check settings, model and data, print what the run needs of memory, disk and time, and end: "
+                "nothing is trained or written (default False)",
+                [](TrainSettings& s) -> bool& { return s.dry_run; });
   flags.number<int>("--threads", 1, 1024, "default: one a core",
                     [](TrainSettings& s) -> int& { return s.threads; });
 }

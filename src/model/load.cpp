@@ -43,13 +43,23 @@ void initialise_new(MoeLlava& model, const std::function<bool(const std::string&
   });
 }
 
+LoadedModel outline_of_sources(const Sources& sources, const std::vector<SourceJoin>& joins) {
+  LoadedModel loaded{.model = outline_of(sources.config), .tokenizer = sources.open_tokenizer()};
+  require_fitting(*loaded.model, joins);
+  return loaded;
+}
+
 }  // namespace
+
+LoadedModel outline_model(const fs::path& path, const LoadOptions& options) {
+  const Sources sources = open_sources(path, options);
+  return outline_of_sources(sources, joins_of(sources));
+}
 
 LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
   const Sources sources = open_sources(path, options);
   const std::vector<SourceJoin> joins = joins_of(sources);
-  LoadedModel loaded{.model = outline_of(sources.config), .tokenizer = sources.open_tokenizer()};
-  require_fitting(*loaded.model, joins);
+  LoadedModel loaded = outline_of_sources(sources, joins);
   initialise_new(
       *loaded.model, [&](const std::string& name) { return sources.is_new(name); }, options.seed);
   for (const SourceJoin& source : joins) {

@@ -45,6 +45,9 @@ struct LoadOptions {
 // `path`: a checkpoint folder in the published layout, or a .gguf file (text only, family llama).
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options = {});
 
+// The same with shapes but no memory and no weights, after the same checks: enough to count with.
+LoadedModel outline_model(const std::filesystem::path& path, const LoadOptions& options = {});
+
 // The tokenizer alone, without touching the weights.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 

@@ -111,6 +111,7 @@ struct TrainSettings {
   OnNonFinite on_nonfinite = OnNonFinite::Stop;
   int threads = 0;                      // 0: one a core
   bool tensorboard = true;              // --report_to
+  bool dry_run = false;                 // nothing is trained or written: the run is planned
   bool gradient_checkpointing = false;  // layers are computed again in the backward pass, not kept
   bool overwrite_output_dir = false;
   std::string

@@ -149,8 +149,14 @@ void apply_expert_work(const MoeSettings& moe, MoeConfig& config) {
   }
 }
 
-LoadedModel load_for_stage(const TrainSettings& settings) {
-  require_fitting_flags(settings);
+namespace {
+
+bool becomes_sparse(const TrainSettings& settings) {
+  return settings.stage == 3 && settings.moe.enable;
+}
+
+// Refers to `settings`.
+LoadOptions load_options(const TrainSettings& settings) {
   LoadOptions options;
   options.vision_tower = settings.vision_tower;
   options.mm_projector = settings.pretrain_mm_mlp_adapter;
@@ -158,12 +164,25 @@ LoadedModel load_for_stage(const TrainSettings& settings) {
   options.seed = settings.seed;
   // "plain" is how captions are written in stage 1, not how the model is talked to.
   if (settings.version != "plain") options.conversation = settings.version;
-  const bool sparse = settings.stage == 3 && settings.moe.enable;
-  if (sparse) options.upcycle = moe_config(settings.moe, decoder_layers(settings.model_name_or_path));
+  if (becomes_sparse(settings))
+    options.upcycle = moe_config(settings.moe, decoder_layers(settings.model_name_or_path));
   if (settings.stage == kFinetune)
     options.adjust_moe = [&](MoeConfig& config) { apply_expert_work(settings.moe, config); };
-  LoadedModel loaded = load_model(settings.model_name_or_path, options);
-  if (sparse) require_equal_experts(*loaded.model);
+  return options;
+}
+
+}  // namespace
+
+LoadedModel outline_for_stage(const TrainSettings& settings) {
+  require_fitting_flags(settings);
+  if (settings.lora.enable) throw usage_error("--dry_run", "not together with --lora_enable");
+  return outline_model(settings.model_name_or_path, load_options(settings));
+}
+
+LoadedModel load_for_stage(const TrainSettings& settings) {
+  require_fitting_flags(settings);
+  LoadedModel loaded = load_model(settings.model_name_or_path, load_options(settings));
+  if (becomes_sparse(settings)) require_equal_experts(*loaded.model);
   if (settings.lora.enable) add_new_adapters(loaded, settings);
   if (!settings.init_tensors.empty()) set_initial_tensors(*loaded.model, settings.init_tensors);
   return loaded;

@@ -24,6 +24,8 @@ const Stage& stage_by_number(int number);  // 1, 2, 3 or kFinetune
 // its layer's feed-forward; finetune takes a sparse one as it is, but for how its experts work. With LoRA the
 // decoder gets new adapters.
 LoadedModel load_for_stage(const TrainSettings& settings);
+// The same without weights.
+LoadedModel outline_for_stage(const TrainSettings& settings);
 
 // Turns gradients on for the stage's parameters, off for all others, and returns the former. With adapters
 // (LoRA) these are the adapters, and of the rest those that the original trains besides: projector and

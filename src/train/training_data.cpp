@@ -20,38 +20,6 @@ std::filesystem::path index_folder() {
   }
 }
 
-// Features are kept for other stages and runs unless the flag says "none".
-std::filesystem::path feature_folder(const TrainSettings& settings) {
-  if (settings.feature_cache == "none") return {};
-  return settings.feature_cache.empty() ? cache_folder("features")
-                                        : std::filesystem::path(settings.feature_cache);
-}
-
-BatchPlan make_plan(const TrainSettings& settings, const IndexedDataset& dataset, const ModelConfig& config) {
-  if (dataset.size() == 0) throw bad_data("--data_path", "no sample is left to train on");
-  std::vector<int64_t> lengths;
-  BatchGrouping grouping{.by_length = settings.group_by_length.value_or(!settings.group_by_modality_length)};
-  for (size_t i = 0; i < dataset.size(); ++i) {
-    lengths.push_back(dataset.length(i, image_tokens(config)));
-    if (settings.group_by_modality_length) grouping.has_pictures.push_back(!dataset.pictures(i).empty());
-  }
-  return {settings.seed, std::move(lengths), settings.per_device_train_batch_size,
-          settings.gradient_accumulation_steps * settings.processes, std::move(grouping)};
-}
-
-// The pictures that the steps will show: a short run need not look at all of them.
-std::vector<bool> pictures_shown(const BatchPlan& plan, const IndexedDataset& dataset, int64_t total_steps) {
-  std::vector<bool> shown(dataset.picture_count(), false);
-  for (int64_t step = 0; step < std::min(total_steps, plan.steps_per_epoch()); ++step) {
-    for (const Batch& batch : plan.micro_batches(step)) {
-      for (size_t sample : batch) {
-        for (size_t picture : dataset.pictures(sample)) shown[picture] = true;
-      }
-    }
-  }
-  return shown;
-}
-
 // Each process prepares every R-th picture; the bad ones of all.
 std::vector<bool> prepare_shares(TowerFeatures& features, const std::vector<bool>& shown,
                                  Communicator& processes) {
@@ -72,6 +40,37 @@ std::vector<bool> prepare_shares(TowerFeatures& features, const std::vector<bool
 
 }  // namespace
 
+std::filesystem::path feature_folder(const TrainSettings& settings) {
+  if (settings.feature_cache == "none") return {};
+  return settings.feature_cache.empty() ? cache_folder("features")
+                                        : std::filesystem::path(settings.feature_cache);
+}
+
+BatchPlan plan_batches(const TrainSettings& settings, const IndexedDataset& dataset,
+                       const ModelConfig& config) {
+  if (dataset.size() == 0) throw bad_data("--data_path", "no sample is left to train on");
+  std::vector<int64_t> lengths;
+  BatchGrouping grouping{.by_length = settings.group_by_length.value_or(!settings.group_by_modality_length)};
+  for (size_t i = 0; i < dataset.size(); ++i) {
+    lengths.push_back(dataset.length(i, image_tokens(config)));
+    if (settings.group_by_modality_length) grouping.has_pictures.push_back(!dataset.pictures(i).empty());
+  }
+  return {settings.seed, std::move(lengths), settings.per_device_train_batch_size,
+          settings.gradient_accumulation_steps * settings.processes, std::move(grouping)};
+}
+
+std::vector<bool> pictures_shown(const BatchPlan& plan, const IndexedDataset& dataset, int64_t total_steps) {
+  std::vector<bool> shown(dataset.picture_count(), false);
+  for (int64_t step = 0; step < std::min(total_steps, plan.steps_per_epoch()); ++step) {
+    for (const Batch& batch : plan.micro_batches(step)) {
+      for (size_t sample : batch) {
+        for (size_t picture : dataset.pictures(sample)) shown[picture] = true;
+      }
+    }
+  }
+  return shown;
+}
+
 void require_inputs(const TrainSettings& settings) {
   for (const std::filesystem::path& file : settings.data_path) const MappedFile readable(file);
   if (settings.image_folder.empty() || std::filesystem::is_directory(settings.image_folder)) return;
@@ -89,7 +88,7 @@ IndexedDataset read_data(const TrainSettings& settings, const LoadedModel& loade
                                    .max_length = settings.model_max_length,
                                    .vocab_size = config.decoder.vocab_size},
                           .image_folder = settings.image_folder,
-                          .index_folder = index_folder()},
+                          .index_folder = settings.dry_run ? std::filesystem::path() : index_folder()},
                          problems);
   if (dataset.picture_count() > 0 && !loaded.model->sees()) {
     throw usage_error("--model_name_or_path", "the data has pictures but the model has no vision tower",
@@ -117,11 +116,12 @@ int64_t count_steps(const TrainSettings& settings, const BatchPlan& plan) {
   return settings.max_steps > 0 ? settings.max_steps : plan.steps(settings.num_train_epochs);
 }
 
-// Leaving out a sample changes the plan, and a new plan may show other pictures.
+// Leaving out a sample changes the plan, and a new plan may show other pictures. A short run need not look at
+// all.
 BatchPlan prepare_plan(const TrainSettings& settings, IndexedDataset& dataset, TowerFeatures& features,
                        const ModelConfig& config, Communicator& processes, const ProblemSink& problems) {
   while (true) {
-    BatchPlan plan = make_plan(settings, dataset, config);
+    BatchPlan plan = plan_batches(settings, dataset, config);
     const std::vector<bool> bad =
         prepare_shares(features, pictures_shown(plan, dataset, count_steps(settings, plan)), processes);
     if (std::find(bad.begin(), bad.end(), true) == bad.end()) return plan;

@@ -16,6 +16,14 @@ void require_inputs(const TrainSettings& settings);
 IndexedDataset read_data(const TrainSettings& settings, const LoadedModel& loaded,
                          const ProblemSink& problems);
 
+// Which samples meet in which step.
+BatchPlan plan_batches(const TrainSettings& settings, const IndexedDataset& dataset,
+                       const ModelConfig& config);
+// [pictures] whether the plan's first `total_steps` steps show it.
+std::vector<bool> pictures_shown(const BatchPlan& plan, const IndexedDataset& dataset, int64_t total_steps);
+
+// Features are kept for other stages and runs unless the flag says "none": then "".
+std::filesystem::path feature_folder(const TrainSettings& settings);
 TowerFeatures open_features(const TrainSettings& settings, MoeLlava& model, const IndexedDataset& dataset);
 
 // Which samples meet in which step, once every picture that the steps show can be seen: samples with others
