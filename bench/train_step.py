@@ -39,7 +39,7 @@ ROWS = [  # what, tokens of a layer or 0, tower, bar
     ("MoE layer, 1,024 tokens", 1024, False, 2.3),
     ("MoE layer, 2,048 tokens", 2048, False, 3.0),
     ("whole step", 0, False, 1.6),
-    ("whole step, tower or cache", 0, True, 1.6),
+    ("whole step, tower or cache", 0, True, 3.0),
 ]
 
 

@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from checkpoint_files import read_torch
 from processes import in_processes, needs_mpirun
-from tiny_case import TinyFolderCase
+from tiny_case import WholeRunCase
 from train_tiny_folder import HIDDEN, INNER, LAYERS, train_arguments
 
 PROGRAM = None
@@ -22,21 +22,8 @@ LORA = ["--lora_enable", "True", "--lora_r", "4", "--lora_alpha", "8"]
 ADAPTER_FILES = ("adapter_model.safetensors", "non_lora_trainables.bin", "adapter_config.json", "config.json")
 
 
-class Adapters(TinyFolderCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.whole = cls.folder / "whole"
-        done = cls.train(cls.whole)
-        assert done.returncode == 0, done.stderr
-
-    @classmethod
-    def arguments(cls, output, *extra):
-        return train_arguments(PROGRAM, cls.folder, output, *LORA, *extra)
-
-    @classmethod
-    def train(cls, output, *extra):
-        return subprocess.run(cls.arguments(output, *extra), capture_output=True, text=True)
+class Adapters(WholeRunCase):
+    flags = LORA
 
     def refused(self, code, expected, command):
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
@@ -94,7 +81,7 @@ class Adapters(TinyFolderCase):
             run.kill()
             run.wait()
         self.assertFalse((output / "trainer_state.json").exists(), "ended before it was killed")
-        done = self.train(output)
+        done = self.run_train(output)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("resumed from", done.stderr)
         self.assert_same_adapter(output)
@@ -144,5 +131,5 @@ class Adapters(TinyFolderCase):
 
 
 if __name__ == "__main__":
-    PROGRAM = sys.argv.pop(1)
+    PROGRAM = WholeRunCase.program = sys.argv.pop(1)
     unittest.main()

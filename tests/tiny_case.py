@@ -21,6 +21,27 @@ class TinyFolderCase(unittest.TestCase):
         cls.temporary.cleanup()
 
 
+class WholeRunCase(TinyFolderCase):
+    """`whole` is the output of an undisturbed run of `program`, which must be set before the tests run, with `flags`."""
+    program = None
+    flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.whole = cls.folder / "whole"
+        done = cls.run_train(cls.whole)
+        assert done.returncode == 0, done.stderr
+
+    @classmethod
+    def arguments(cls, output, *extra):
+        return train_arguments(cls.program, cls.folder, output, *cls.flags, *extra)
+
+    @classmethod
+    def run_train(cls, output, *extra):
+        return subprocess.run(cls.arguments(output, *extra), capture_output=True, text=True)
+
+
 class TrainedModelCase(TinyFolderCase):
     """`model` is trained by `program`, which must be set before the tests run."""
     program = None

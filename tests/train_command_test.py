@@ -10,28 +10,12 @@ import sys
 import time
 import unittest
 
-from tiny_case import TinyFolderCase
-from train_tiny_folder import train_arguments
+from tiny_case import WholeRunCase
 
 PROGRAM = None
 
 
-class TrainCommand(TinyFolderCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.whole = cls.folder / "whole"
-        done = cls.run_train(cls.whole)
-        assert done.returncode == 0, done.stderr
-
-    @classmethod
-    def arguments(cls, output, *extra):
-        return train_arguments(PROGRAM, cls.folder, output, *extra)
-
-    @classmethod
-    def run_train(cls, output, *extra):
-        return subprocess.run(cls.arguments(output, *extra), capture_output=True, text=True)
-
+class TrainCommand(WholeRunCase):
     def refused(self, code, expected, output, *extra):
         done = self.run_train(output, *extra)
         self.assertEqual(done.returncode, code, done.stderr)
@@ -219,5 +203,5 @@ class TrainCommand(TinyFolderCase):
 
 
 if __name__ == "__main__":
-    PROGRAM = pathlib.Path(sys.argv.pop(1)).resolve()
+    PROGRAM = WholeRunCase.program = pathlib.Path(sys.argv.pop(1)).resolve()
     unittest.main()
