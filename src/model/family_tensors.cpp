@@ -16,15 +16,20 @@ bool is_third(const Family& family, const std::string& file_name) {
 
 }  // namespace
 
+TensorView view_of(std::string name, const at::Tensor& tensor) {
+  const auto numel = static_cast<size_t>(tensor.numel());
+  return {.name = std::move(name),
+          .dtype = DType::F32,
+          .shape = tensor.sizes().vec(),
+          .data = std::as_bytes(std::span(tensor.const_data_ptr<float>(), numel))};
+}
+
 FamilyTensors family_tensors(MoeLlava& model, const std::function<bool(const std::string& name)>& wanted) {
   const Family& family = family_by_name(model.config().family);
   FamilyTensors tensors;
   const auto add = [&](const std::string& name, const at::Tensor& tensor) {
     tensors.keep.push_back(tensor.detach().contiguous());
-    const at::Tensor& kept = tensors.keep.back();
-    const std::span<const float> values(kept.data_ptr<float>(), static_cast<size_t>(kept.numel()));
-    tensors.views.push_back(
-        {.name = name, .dtype = DType::F32, .shape = kept.sizes().vec(), .data = std::as_bytes(values)});
+    tensors.views.push_back(view_of(name, tensors.keep.back()));
   };
   // Attention visits q.weight, q.bias, k.weight, k.bias, v.weight, v.bias: collect all six, then fuse.
   std::map<std::string, std::vector<at::Tensor>> thirds;

@@ -10,6 +10,10 @@
 
 namespace moellava {
 
+// The values of a contiguous float32 tensor where they are; libtorch throws for another type. The tensor must
+// outlive the view.
+TensorView view_of(std::string name, const at::Tensor& tensor);
+
 struct FamilyTensors {
   std::vector<TensorView> views;  // in the model's order
   std::vector<at::Tensor> keep;   // what they look at

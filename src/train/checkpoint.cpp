@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "files/safetensors.hpp"
+#include "model/family_tensors.hpp"
 #include "train/checkpoint_manifest.hpp"
 
 namespace moellava {
@@ -20,14 +21,6 @@ constexpr const char* kModel = "model.safetensors";
 constexpr const char* kOptimiser = "optimizer.safetensors";
 constexpr const char* kState = "trainer_state.json";
 constexpr int64_t kFormat = 2;
-
-TensorView view_of(std::string name, const at::Tensor& tensor) {
-  const auto numel = static_cast<size_t>(tensor.numel());
-  return {.name = std::move(name),
-          .dtype = DType::F32,
-          .shape = tensor.sizes().vec(),
-          .data = std::as_bytes(std::span(static_cast<const float*>(tensor.const_data_ptr()), numel))};
-}
 
 // Every tensor of a checkpoint under its name: the parameters, then first and second moments.
 struct NamedTensors {
