@@ -16,6 +16,7 @@ void add_eval_command(CLI::App& app);
 void add_compare_command(CLI::App& app);
 void add_routing_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
+void add_merge_command(CLI::App& app);
 void add_make_random_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
 

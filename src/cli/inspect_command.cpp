@@ -17,6 +17,7 @@ namespace {
 
 struct InspectFlags {
   std::string model;
+  std::string model_base;
   std::string vision_tower;
   std::string mm_projector;
   bool json = false;
@@ -143,9 +144,11 @@ void print_inspection(const Inspection& inspection) {
 }
 
 void inspect(const InspectFlags& flags) {
-  const Inspection inspection =
-      inspect_model(flags.model, {.vision_tower = flags.vision_tower, .mm_projector = flags.mm_projector},
-                    /*read_values=*/flags.check);
+  const Inspection inspection = inspect_model(flags.model,
+                                              {.model_base = flags.model_base,
+                                               .vision_tower = flags.vision_tower,
+                                               .mm_projector = flags.mm_projector},
+                                              /*read_values=*/flags.check);
   if (flags.json) {
     std::cout << inspection_json(inspection).dump(1) << "\n";
   } else {
@@ -163,6 +166,8 @@ void add_inspect_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("inspect", "What a model holds, and whether it would load");
   auto flags = std::make_shared<InspectFlags>();
   command->add_option("model", flags->model, "model folder or .gguf file")->required()->type_name("DIR|FILE");
+  command->add_option("--model-base", flags->model_base, "of a LoRA adapter: the model it belongs to")
+      ->type_name("DIR");
   command->add_option("--vision-tower", flags->vision_tower, "the tower's own folder or file")
       ->type_name("PATH");
   command->add_option("--mm-projector", flags->mm_projector, "the projector's own mm_projector.bin")

@@ -46,6 +46,7 @@ int run(int argc, char** argv) {
   moellava::add_compare_command(app);
   moellava::add_routing_command(app);
   moellava::add_inspect_command(app);
+  moellava::add_merge_command(app);
   moellava::add_make_random_command(app);
   moellava::add_bench_command(app);
 

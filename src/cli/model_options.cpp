@@ -21,8 +21,13 @@ std::string folder_name(const std::filesystem::path& path) {
 }
 
 void ModelOptions::add_to(CLI::App& command) {
-  command.add_option("--model", model, "model folder, or a .gguf file (text only)")
+  command.add_option("--model", model, "model folder, a .gguf file (text only), or a LoRA adapter's folder")
       ->required()
+      ->group("Model");
+  command
+      .add_option("--model-base", model_base,
+                  "of an adapter: the model it belongs to, when that is not where the adapter says")
+      ->type_name("DIR")
       ->group("Model");
   command
       .add_option("--vision-tower", vision_tower,
@@ -76,6 +81,7 @@ LoadedModel ModelOptions::load() const {
   const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
   at::set_num_threads(static_cast<int>(threads > 0 ? threads : cores));
   LoadOptions options;
+  options.model_base = model_base;
   options.vision_tower = vision_tower;
   options.mm_projector = mm_projector;
   options.conversation = conversation;

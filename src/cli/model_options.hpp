@@ -15,6 +15,7 @@ std::string folder_name(const std::filesystem::path& path);
 
 struct ModelOptions {
   std::string model;
+  std::string model_base;
   std::string vision_tower;
   std::string mm_projector;
   std::string conversation;

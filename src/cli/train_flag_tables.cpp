@@ -183,6 +183,9 @@ void add_lora_flags(TrainFlags& flags) {
       "train adapters beside the frozen weights, the projector and the routers; the result is PEFT's folder "
       "(default False)",
       [](TrainSettings& s) -> bool& { return s.lora.enable; });
+  flags.text("--lora_weight_path", "DIR",
+             "go on from this adapter, of the model that --model_name_or_path names, instead of new ones",
+             [](TrainSettings& s, TrainFlags::Text value) { s.lora.weight_path = value; });
   flags.number<int64_t>("--lora_r", 1, 1 << 14, "rank (default 128)",
                         [](TrainSettings& s) -> int64_t& { return s.lora.r.emplace(); });
   flags.number<double>("--lora_alpha", 0.0, 1e6, "their sum is scaled by this over the rank (default 256)",

@@ -27,6 +27,10 @@ at::Tensor drawn_a(const std::string& linear, int64_t rank, int64_t in, uint64_t
 
 }  // namespace
 
+uint64_t dropout_stream(const std::string& linear) {
+  return stream_of(linear);
+}
+
 double adapter_scale(double alpha, int64_t rank, bool rank_stabilised) {
   const auto r = static_cast<double>(rank);
   return alpha / (rank_stabilised ? std::sqrt(r) : r);
@@ -50,7 +54,7 @@ std::shared_ptr<LowRankDropout> add_adapters(MoeLlava& model, const AdapterSetti
     added.scale = adapter_scale(settings.alpha, settings.rank, settings.rank_stabilised);
     added.shares_a = shares;
     added.dropout = dropout;
-    added.stream = stream_of(shares ? name.substr(0, name.rfind('.')) + ".q_proj" : name);
+    added.stream = dropout_stream(shares ? name.substr(0, name.rfind('.')) + ".q_proj" : name);
     if (query) a_of_query = added.a;
     linear.low_rank = std::move(added);
   });

@@ -32,6 +32,9 @@ std::shared_ptr<LowRankDropout> add_adapters(MoeLlava& model, const AdapterSetti
 // Adds the adapters to their layers' weights, which become float32, and removes them.
 void merge_adapters(MoeLlava& model);
 
+// The stream of the dropout in front of the adapter of this linear layer.
+uint64_t dropout_stream(const std::string& linear);
+
 // Whether the linear layer of this canonical name belongs to a feed-forward, dense or an expert's.
 bool is_feed_forward_linear(const std::string& name);
 

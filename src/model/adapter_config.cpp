@@ -1,6 +1,8 @@
 #include "model/adapter_config.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/string_printf.hpp"
@@ -20,6 +22,18 @@ bool says_nothing(const Json& value) {
   return value.is_null() || value == false || (value.is_structured() && value.empty());
 }
 
+// The other ways to begin change the weights beside the adapter.
+void require_plain_beginning(const JsonObject& json) {
+  constexpr const char* kField = "init_lora_weights";
+  if (!json.has(kField) || json.at(kField).is_boolean()) return;
+  const std::string way = json.string(kField);
+  if (way != "gaussian" && way != "eva" && way != "orthogonal") {
+    throw bad_data(json.where() + ": " + kField, "not supported",
+                   {.found = "\"" + printable(way) + "\"",
+                    .expected = "true, false, \"gaussian\", \"eva\" or \"orthogonal\""});
+  }
+}
+
 void require_supported(const JsonObject& json) {
   for (const char* field : kUnsupported) {
     if (json.has(field) && !says_nothing(json.at(field)))
@@ -33,6 +47,7 @@ void require_supported(const JsonObject& json) {
           {.found = "\"" + printable(found) + "\"", .expected = std::string("\"") + expected + "\""});
   };
   require("peft_type", json.string("peft_type"), "LORA");
+  require_plain_beginning(json);
   require("bias", json.string_or("bias", "none"), "none");
 }
 
@@ -43,29 +58,46 @@ void require_in_range(double value, double low, double high, const std::string& 
 }
 
 constexpr double kLargestAlpha = 1e6;
+constexpr uint64_t kMostConfigBytes = 1 << 20;
+
+// The longest of `module` and its ends behind a dot that `fits`.
+template <typename Fits>
+std::optional<std::string> first_end(const std::string& module, const Fits& fits) {
+  size_t begin = 0;
+  while (true) {
+    std::string end = module.substr(begin);
+    if (fits(end)) return end;
+    const size_t dot = module.find('.', begin);
+    if (dot == std::string::npos) return std::nullopt;
+    begin = dot + 1;
+  }
+}
+
+constexpr size_t kLongestName = 256;
 
 // PEFT takes the keys of its patterns for regular expressions; names are all that is understood here.
 void require_name(const std::string& name, const std::string& where) {
-  const bool plain = !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return std::isalnum(c) || c == '_' || c == '.' || c == '-';
-  });
+  const bool plain = !name.empty() && name.size() <= kLongestName &&
+                     std::all_of(name.begin(), name.end(), [](unsigned char c) {
+                       return std::isalnum(c) || c == '_' || c == '.' || c == '-';
+                     });
   if (!plain)
     throw bad_data(where, "not a module's name",
                    {.found = "\"" + printable(name) + "\"", .hint = "patterns are not supported"});
 }
 
-std::vector<std::string> read_targets(const JsonObject& json) {
+std::set<std::string> read_targets(const JsonObject& json) {
   const std::string where = json.where() + ": target_modules";
+  if (!json.has("target_modules") || json.at("target_modules").is_string()) return {};
   const Json& value = json.at("target_modules");
-  if (value.is_string()) return {};
-  std::vector<std::string> targets;
+  std::set<std::string> targets;
   const bool list =
       value.is_array() && !value.empty() &&
       std::all_of(value.begin(), value.end(), [](const Json& name) { return name.is_string(); });
   if (!list) throw bad_data(where, "not a list of names", {.found = printable(value.dump())});
   for (const Json& name : value) {
-    targets.push_back(name.get<std::string>());
-    require_name(targets.back(), where);
+    require_name(name.get<std::string>(), where);
+    targets.insert(name.get<std::string>());
   }
   return targets;
 }
@@ -75,6 +107,14 @@ std::vector<std::string> pattern_names(const JsonObject& pattern) {
   std::vector<std::string> names;
   for (const auto& [name, value] : pattern.raw().items()) {
     require_name(name, pattern.where());
+    // PEFT takes the first in the file, whose order is not kept here.
+    const auto other = first_end(name, [&](const std::string& end) {
+      return pattern.raw().contains(end) && pattern.at(end) != value;
+    });
+    if (other) {
+      throw bad_data(pattern.where(), "two values for one module",
+                     {.found = "\"" + name + "\" and \"" + *other + "\""});
+    }
     names.push_back(name);
   }
   return names;
@@ -82,10 +122,8 @@ std::vector<std::string> pattern_names(const JsonObject& pattern) {
 
 template <typename Value>
 Value of_module(const std::map<std::string, Value>& values, const std::string& module, Value otherwise) {
-  for (const auto& [name, value] : values) {
-    if (names_module(name, module)) return value;
-  }
-  return otherwise;
+  const auto name = first_end(module, [&](const std::string& end) { return values.contains(end); });
+  return name ? values.at(*name) : otherwise;
 }
 
 Json whole_number_or(double value) {
@@ -109,12 +147,11 @@ double AdapterConfig::alpha_of(const std::string& module) const {
 }
 
 bool AdapterConfig::targets_module(const std::string& module) const {
-  return std::any_of(targets.begin(), targets.end(),
-                     [&](const std::string& target) { return names_module(target, module); });
+  return first_end(module, [&](const std::string& end) { return targets.contains(end); }).has_value();
 }
 
 AdapterConfig read_adapter_config(const std::filesystem::path& path) {
-  const Json document = read_json(path);
+  const Json document = read_json(path, {.bytes = kMostConfigBytes});
   const JsonObject json(document, path.string());
   require_supported(json);
   AdapterConfig config;

@@ -3,9 +3,8 @@
 
 #include <filesystem>
 #include <map>
-#include <optional>
+#include <set>
 #include <string>
-#include <vector>
 
 #include "base/json.hpp"
 #include "model/adapter.hpp"
@@ -16,8 +15,8 @@ constexpr int64_t kMostAdapterRank = 1 << 16;
 
 struct AdapterConfig {
   AdapterSettings settings;
-  std::string base;                  // base_model_name_or_path; "": not said
-  std::vector<std::string> targets;  // names of modules or their ends; empty: a pattern, which is not obeyed
+  std::string base;               // base_model_name_or_path; "": not said
+  std::set<std::string> targets;  // names of modules or their ends; empty: a pattern, which is not obeyed
   // Ranks and alphas of modules that differ from the settings', by names or their ends.
   std::map<std::string, int64_t> ranks;
   std::map<std::string, double> alphas;

@@ -3,10 +3,11 @@
 #include <cmath>
 #include <set>
 
+#include "base/error.hpp"
 #include "base/file_io.hpp"
 #include "files/safetensors.hpp"
 #include "files/torch_write.hpp"
-#include "model/adapter_config.hpp"
+#include "model/adapter_tensors.hpp"
 #include "model/families/family.hpp"
 #include "model/family_tensors.hpp"
 #include "model/model_folder.hpp"
@@ -19,12 +20,10 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kAdapterFile = "adapter_model.safetensors";
-constexpr const char* kNonLoraFile = "non_lora_trainables.bin";
-constexpr const char* kWrapper = "base_model.model.";  // what PEFT's wrapper puts before every name
 
 FamilyTensors wrapped_tensors(MoeLlava& model, const std::function<bool(const std::string& name)>& wanted) {
   FamilyTensors tensors = family_tensors(model, wanted);
-  for (TensorView& view : tensors.views) view.name = kWrapper + view.name;
+  for (TensorView& view : tensors.views) view.name = kAdapterWrapper + view.name;
   return tensors;
 }
 
@@ -61,9 +60,7 @@ AdapterConfig describe_adapters(MoeLlava& model, const AdapterSettings& settings
     if (rank != settings.rank) config.ranks[module] = rank;
     if (std::abs(alpha - settings.alpha) > 1e-6 * settings.alpha) config.alphas[module] = alpha;
   });
-  std::set<std::string> ends;
-  for (const std::string& module : adapted) ends.insert(telling_end(module, others));
-  config.targets.assign(ends.begin(), ends.end());
+  for (const std::string& module : adapted) config.targets.insert(telling_end(module, others));
   return config;
 }
 
@@ -71,6 +68,31 @@ AdapterConfig describe_adapters(MoeLlava& model, const AdapterSettings& settings
 
 bool is_adapter_folder(const fs::path& path) {
   return fs::exists(path / kAdapterConfigFile);
+}
+
+AdapterFolder open_adapter_folder(const fs::path& folder, const fs::path& base) {
+  AdapterFolder adapter;
+  adapter.config = read_adapter_config(folder / kAdapterConfigFile);
+  adapter.base = base.empty() ? fs::path(adapter.config.base) : base;
+  if (adapter.base.empty() || !fs::exists(adapter.base)) {
+    throw make_error(
+        ErrorKind::Io, (folder / kAdapterConfigFile).string() + ": base_model_name_or_path",
+        "the model that the adapter belongs to is not there",
+        {.found = "\"" + printable(adapter.base.string()) + "\"", .hint = "--model-base names its folder"});
+  }
+  if (is_adapter_folder(adapter.base)) {
+    throw bad_data(adapter.base.string(), "is an adapter itself",
+                   {.expected = "a whole model", .hint = "moe-llava merge makes one of it"});
+  }
+  const bool safe = fs::exists(folder / kAdapterFile);
+  adapter.tensors = open_wrapped_tensors(folder / (safe ? kAdapterFile : "adapter_model.bin"));
+  if (fs::exists(folder / kNonLoraFile)) adapter.whole = open_wrapped_tensors(folder / kNonLoraFile);
+  if (const fs::path path = folder / "config.json"; fs::exists(path)) {
+    adapter.model = read_model_config(folder);
+    const Json json = read_json(path);
+    adapter.conversation = JsonObject(json, path.string()).string_or("conv_version", "");
+  }
+  return adapter;
 }
 
 void save_adapter(MoeLlava& model, const AdapterSettings& settings, const std::string& base,

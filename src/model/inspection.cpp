@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/progress.hpp"
+#include "model/adapter_tensors.hpp"
 #include "model/model_folder.hpp"
 #include "model/sources.hpp"
 
@@ -37,6 +38,14 @@ void check_values(const TensorFile& file, std::vector<std::string>& problems) {
   }
 }
 
+void inspect_adapter(const AdapterFolder& adapter, MoeLlava& outline, Inspection& inspection) {
+  count_tensors(adapter.tensors, inspection);
+  const std::string misfits = adapter_problems(outline, adapter.tensors, adapter.config);
+  if (!misfits.empty())
+    inspection.problems.push_back(adapter.tensors.path + ": adapters do not fit " + adapter.base.string() +
+                                  ": found " + misfits);
+}
+
 void inspect_tensors(const Sources& sources, MoeLlava& outline, bool read_values, Inspection& inspection) {
   for (const SourceJoin& source : joins_of(sources)) {
     count_tensors(*source.file, inspection);
@@ -45,6 +54,9 @@ void inspect_tensors(const Sources& sources, MoeLlava& outline, bool read_values
       inspection.problems.push_back(source.file->path + ": tensors do not fit the model: found " + misfits);
     if (read_values) check_values(*source.file, inspection.problems);
   }
+  if (!sources.adapter) return;
+  inspect_adapter(*sources.adapter, outline, inspection);
+  if (read_values) check_values(sources.adapter->tensors, inspection.problems);
 }
 
 // Runs one part of the inspection; what it throws is a problem, and the other parts go on.

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "model/adapter_tensors.hpp"
 #include "model/gguf_model.hpp"
 #include "model/sources.hpp"
 
@@ -20,12 +21,17 @@ std::unique_ptr<MoeLlava> outline_of(const ModelConfig& config) {
   return std::make_unique<MoeLlava>(config);
 }
 
-void require_fitting(MoeLlava& outline, const std::vector<SourceJoin>& joins) {
+void require_fitting(MoeLlava& outline, const Sources& sources, const std::vector<SourceJoin>& joins) {
   for (const SourceJoin& source : joins) {
     const std::string problems = join_problems(outline, *source.file, source.join);
     if (!problems.empty())
       throw bad_data(source.file->path, "tensors do not fit the model", {.found = problems});
   }
+  if (!sources.adapter) return;
+  const AdapterFolder& adapter = *sources.adapter;
+  const std::string problems = adapter_problems(outline, adapter.tensors, adapter.config);
+  if (!problems.empty())
+    throw bad_data(adapter.tensors.path, "adapters do not fit " + adapter.base.string(), {.found = problems});
 }
 
 // torch.nn.Linear's default initialisation for a new projector and new routers, in visiting order.
@@ -45,15 +51,24 @@ void initialise_new(MoeLlava& model, const std::function<bool(const std::string&
 
 LoadedModel outline_of_sources(const Sources& sources, const std::vector<SourceJoin>& joins) {
   LoadedModel loaded{.model = outline_of(sources.config), .tokenizer = sources.open_tokenizer()};
-  require_fitting(*loaded.model, joins);
+  require_fitting(*loaded.model, sources, joins);
   return loaded;
+}
+
+// After the weights: none of the joins knows an adapter's matrices.
+void add_read_adapters(LoadedModel& loaded, const Sources& sources) {
+  if (!sources.adapter) return;
+  loaded.adapters = sources.adapter->config.settings;
+  loaded.dropout = attach_adapters(*loaded.model, sources.adapter->tensors, sources.adapter->config);
 }
 
 }  // namespace
 
 LoadedModel outline_model(const fs::path& path, const LoadOptions& options) {
   const Sources sources = open_sources(path, options);
-  return outline_of_sources(sources, joins_of(sources));
+  LoadedModel loaded = outline_of_sources(sources, joins_of(sources));
+  add_read_adapters(loaded, sources);
+  return loaded;
 }
 
 LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
@@ -65,12 +80,14 @@ LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
   for (const SourceJoin& source : joins) {
     fill_parameters(*loaded.model, *source.file, source.join, options.memory);
   }
+  add_read_adapters(loaded, sources);
   if (options.bfloat16_products) loaded.products = std::make_shared<const Bfloat16Products>(true);
   return loaded;
 }
 
 std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path) {
   if (!fs::exists(path)) throw make_error(ErrorKind::Io, path.string(), "no such file or folder");
+  if (is_adapter_folder(path)) return load_tokenizer(open_adapter_folder(path, {}).base);
   return is_gguf(path) ? gguf_tokenizer(open_gguf(path)) : open_tokenizer_folder(path);
 }
 

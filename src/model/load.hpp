@@ -25,6 +25,8 @@ struct LoadedModel {
 };
 
 struct LoadOptions {
+  // Of the folder of a LoRA adapter: the model that it belongs to. Empty: where the adapter says.
+  std::filesystem::path model_base = {};
   // Weights of the tower: a CLIP or SigLIP folder, or an EfficientNet-Lite0 .pth. Empty: the folder named by
   // mm_image_tower when it is there, else the checkpoint's own copy. Gives sight to a text-only model.
   std::filesystem::path vision_tower = {};
@@ -42,7 +44,8 @@ struct LoadOptions {
   bool bfloat16_products = false;  // of large matrices, where the processor has them: faster, less exact
 };
 
-// `path`: a checkpoint folder in the published layout, or a .gguf file (text only, family llama).
+// `path`: a checkpoint folder in the published layout, a .gguf file (text only, family llama), or the folder
+// of a LoRA adapter, whose matrices then stand beside the weights of its base.
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options = {});
 
 // The same with shapes but no memory and no weights, after the same checks: enough to count with.

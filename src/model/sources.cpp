@@ -74,6 +74,63 @@ Sources open_folder_sources(const fs::path& folder) {
   return sources;
 }
 
+// The first field of config.json in which two decoders differ, with both values; "" when there is none.
+std::string decoder_difference(const ModelConfig& a, const ModelConfig& b) {
+  if (a.family != b.family) return "model_type " + a.family + " instead of " + b.family;
+  Json left, right;
+  family_by_name(a.family).write(a.decoder, left);
+  family_by_name(b.family).write(b.decoder, right);
+  for (const auto& [key, value] : right.items()) {
+    if (!left.contains(key) || left[key] != value)
+      return key + " " + (left.contains(key) ? left[key].dump() : "nothing") + " instead of " + value.dump();
+  }
+  return "";
+}
+
+// An adapter's config.json describes the model that it makes of its base: which may gain sight, or experts
+// that are copies of its feed-forwards.
+void take_adapters_config(Sources& sources, const AdapterFolder& adapter, const std::string& where) {
+  ModelConfig& config = sources.config;
+  const ModelConfig& own = *adapter.model;
+  if (const std::string difference = decoder_difference(own, config); !difference.empty()) {
+    throw bad_data(where, "the adapter belongs to another model than its base " + adapter.base.string(),
+                   {.found = difference});
+  }
+  if (config.moe.enabled() && (own.moe.layers != config.moe.layers || own.moe.experts != config.moe.experts))
+    throw bad_data(where + ": moe", "other experts than those of its base " + adapter.base.string());
+  sources.upcycling = own.moe.enabled() && !config.moe.enabled();
+  config.moe = own.moe;
+  if (!adapter.conversation.empty()) config.conversation = adapter.conversation;
+  if (!own.vision) return;
+  if (!config.vision) {
+    config.vision = own.vision;
+    config.projector = own.projector;
+    config.preprocess = own.preprocess;
+  }
+  config.preprocess.aspect_ratio = own.preprocess.aspect_ratio;
+}
+
+void add_adapter(Sources& sources, AdapterFolder adapter, const fs::path& folder) {
+  if (adapter.model) take_adapters_config(sources, adapter, (folder / "config.json").string());
+  if (adapter.whole) {
+    const Family& family = family_by_name(sources.config.family);
+    const Spelling& spelling = spelling_of(*adapter.whole);
+    sources.locate_whole = [&](const std::string& name) { return folder_weight(family, spelling, name); };
+    sources.canonical_whole = [&](const std::string& name) { return spelling.canonical_name(name); };
+  }
+  sources.adapter = std::move(adapter);
+}
+
+// Routers and projector that the base has not must come with the adapter.
+void require_whole_parameters(const Sources& sources, const fs::path& folder) {
+  if (!sources.adapter || sources.adapter->whole) return;
+  const bool gains_sight = sources.config.vision && !sources.had_sight && !sources.projector;
+  if (!sources.upcycling && !gains_sight) return;
+  throw make_error(ErrorKind::Io, (folder / kNonLoraFile).string(), "no such file",
+                   {.hint = std::string("it holds the ") + (gains_sight ? "projector" : "routers") +
+                            ", which the base has not"});
+}
+
 // The folder that mm_image_tower names, relative to here or to the checkpoint and the two folders above it.
 std::optional<fs::path> find_tower_folder(const std::string& name, const fs::path& checkpoint) {
   if (name.empty() || fs::path(name).is_absolute()) return std::nullopt;
@@ -89,6 +146,14 @@ bool holds(const Sources& sources, bool (*is_part)(const std::string& parameter)
   const auto& tensors = sources.tensors.tensors;
   return std::any_of(tensors.begin(), tensors.end(),
                      [&](const TensorView& tensor) { return is_part(sources.canonical(tensor.name)); });
+}
+
+bool adapter_has_projector(const Sources& sources) {
+  if (!sources.adapter || !sources.adapter->whole) return false;
+  const auto& tensors = sources.adapter->whole->tensors;
+  return std::any_of(tensors.begin(), tensors.end(), [&](const TensorView& tensor) {
+    return is_projector_parameter(sources.canonical_whole(tensor.name));
+  });
 }
 
 // Decides which tower the model gets and where its weights come from.
@@ -134,7 +199,7 @@ void choose_projector(Sources& sources, const fs::path& path, const LoadOptions&
   ModelConfig& config = sources.config;
   fs::path file = options.mm_projector;
   if (file.empty() && config.vision && !holds(sources, is_projector_parameter) &&
-      fs::exists(path / kProjectorFile))
+      !adapter_has_projector(sources) && fs::exists(path / kProjectorFile))
     file = path / kProjectorFile;
   if (file.empty()) return;
   if (!config.vision) {
@@ -159,22 +224,40 @@ bool is_gguf(const fs::path& path) {
   return path.extension() == ".gguf";
 }
 
-bool Sources::is_new(const std::string& parameter) const {
+bool Sources::lacks(const std::string& parameter) const {
   return (is_projector_parameter(parameter) && !had_sight && !projector) ||
          (is_router_parameter(parameter) && upcycling);
 }
 
+bool Sources::is_new(const std::string& parameter) const {
+  return !adapter && lacks(parameter);
+}
+
+bool Sources::is_whole_in_adapter(const std::string& parameter) const {
+  if (!adapter || (projector && is_projector_parameter(parameter))) return false;
+  return lacks(parameter) ||
+         (adapter->whole && adapter->whole->find(locate_whole(parameter).name) != nullptr);
+}
+
 bool Sources::is_elsewhere(const std::string& parameter) const {
-  return (tower && is_tower_parameter(parameter)) || (projector && is_projector_parameter(parameter));
+  return (tower && is_tower_parameter(parameter)) || (projector && is_projector_parameter(parameter)) ||
+         is_whole_in_adapter(parameter);
 }
 
 Sources open_sources(const fs::path& path, const LoadOptions& options) {
   if (!fs::exists(path)) throw make_error(ErrorKind::Io, path.string(), "no such file or folder");
-  Sources sources = is_gguf(path) ? open_gguf_sources(path) : open_folder_sources(path);
+  std::optional<AdapterFolder> adapter;
+  if (is_adapter_folder(path)) adapter = open_adapter_folder(path, options.model_base);
+  if (!adapter && !options.model_base.empty())
+    throw usage_error("--model-base", "only for an adapter", {.found = path.string() + ", a whole model"});
+  const fs::path base = adapter ? adapter->base : path;
+  Sources sources = is_gguf(base) ? open_gguf_sources(base) : open_folder_sources(base);
   ModelConfig& config = sources.config;
   sources.had_sight = config.vision.has_value();
-  choose_tower(sources, path, options);
-  choose_projector(sources, path, options);
+  if (adapter) add_adapter(sources, std::move(*adapter), path);
+  choose_tower(sources, base, options);
+  choose_projector(sources, base, options);
+  require_whole_parameters(sources, path);
   require_fitting_pictures(config, path);
   if (!options.conversation.empty()) config.conversation = options.conversation;
   if (options.upcycle) {
@@ -216,6 +299,17 @@ std::vector<SourceJoin> joins_of(const Sources& sources) {
          {.wanted = is_tower_parameter,
           .locate = [](const std::string& name) { return WeightRef{.name = tower_file_name(name)}; },
           .may_be_extra = is_unused_tensor}});
+  }
+  if (sources.adapter && sources.adapter->whole) {
+    joins.push_back(
+        {&*sources.adapter->whole,
+         {.wanted = [&sources](const std::string& name) { return sources.is_whole_in_adapter(name); },
+          .locate = sources.locate_whole,
+          .may_be_extra =
+              [&sources](const std::string& tensor) {
+                return is_unused_tensor(tensor) ||
+                       (sources.projector && is_projector_parameter(sources.canonical_whole(tensor)));
+              }}});
   }
   if (sources.projector) {
     joins.push_back({&*sources.projector,

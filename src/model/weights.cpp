@@ -7,37 +7,11 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "model/name_list.hpp"
 
 namespace moellava {
 
 namespace {
-
-constexpr size_t kListed = 10;  // names shown of each kind of problem
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
-}
-
-// Collects names and prints the first few: "3 missing: a, b, c".
-class NameList {
- public:
-  explicit NameList(const char* kind) : kind_(kind) {}
-  void add(const std::string& name) {
-    if (++count_ <= kListed) text_ += (text_.empty() ? "" : ", ") + printable(name);
-  }
-  bool empty() const { return count_ == 0; }
-  std::string text() const {
-    if (empty()) return "";
-    return std::to_string(count_) + " " + kind_ + ": " + text_ + (count_ > kListed ? ", ..." : "");
-  }
-
- private:
-  const char* kind_;
-  size_t count_ = 0;
-  std::string text_;
-};
 
 // [heads, dim/2, 2] rows to [heads, 2, dim/2]: neighbours become halves.
 at::Tensor halves_from_neighbours(const at::Tensor& weight, int64_t heads) {
@@ -52,11 +26,6 @@ bool fits(const TensorView& view, const WeightRef& ref, const at::Tensor& parame
   if (expected.empty()) return false;
   expected[0] *= ref.parts;
   return view.shape == expected;
-}
-
-bool is_integer(DType dtype) {
-  return dtype == DType::I64 || dtype == DType::I32 || dtype == DType::I16 || dtype == DType::I8 ||
-         dtype == DType::U8 || dtype == DType::Bool;
 }
 
 // The rows of `view` that are the part `ref` asks for.
@@ -97,6 +66,17 @@ std::optional<at::Tensor> view_stored(const TensorView& view, const WeightRef& r
 
 }  // namespace
 
+std::string shape_text(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+bool is_integer(DType dtype) {
+  return dtype == DType::I64 || dtype == DType::I32 || dtype == DType::I16 || dtype == DType::I8 ||
+         dtype == DType::U8 || dtype == DType::Bool;
+}
+
 std::string join_problems(MoeLlava& model, const TensorFile& file, const WeightJoin& join) {
   NameList missing("missing");
   NameList unexpected("unexpected");
@@ -118,11 +98,7 @@ std::string join_problems(MoeLlava& model, const TensorFile& file, const WeightJ
   for (const TensorView& tensor : file.tensors) {
     if (!used.contains(tensor.name) && !join.may_be_extra(tensor.name)) unexpected.add(tensor.name);
   }
-  std::string problems;
-  for (const NameList* list : {&missing, &unexpected, &misshaped, &integers}) {
-    if (!list->empty()) problems += (problems.empty() ? "" : "; ") + list->text();
-  }
-  return problems;
+  return text_of_lists({&missing, &unexpected, &misshaped, &integers});
 }
 
 void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& join, WeightMemory memory) {

@@ -35,6 +35,9 @@ std::string join_problems(MoeLlava& model, const TensorFile& file, const WeightJ
 // ShapesOnly before.
 void fill_parameters(MoeLlava& model, const TensorFile& file, const WeightJoin& join, WeightMemory memory);
 
+std::string shape_text(at::IntArrayRef shape);  // "[2, 3]"
+bool is_integer(DType dtype);
+
 // Parts of the model by parameter name.
 bool is_tower_parameter(const std::string& name);
 bool is_projector_parameter(const std::string& name);

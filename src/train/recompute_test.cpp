@@ -20,6 +20,10 @@ std::vector<at::Tensor> after_training(const TrainSettings& settings, TrainerOpt
   for (const Sample& sample : dataset.samples) lengths.push_back(sample_length(sample, 4));
   options.schedule = {.kind = ScheduleKind::Constant, .peak = 1e-2, .total_steps = 100};
   options.recompute = recompute;
+  if (settings.lora.enable)
+    options.dropout = add_adapters(
+        *model, adapter_settings(settings.lora), [](const std::string& name) { return name != "lm_head"; },
+        1);
   Trainer trainer(*model, dataset, features, BatchPlan(42, lengths, 3, 2), select_trainable(*model, settings),
                   options);
   std::vector<at::Tensor> result;
@@ -51,6 +55,15 @@ TEST(RecomputedTraining, EndsWithTheSameBitsWhateverTheRoutersDo) {
   expect_same_bits(settings, {.aux_loss_coef = 0.5, .balance_gradient = false},
                    "balance loss without gradient");
   expect_same_bits(settings, {.aux_loss_coef = 0.5, .gumbel_seed = 5}, "drawn second experts");
+}
+
+// What the adapters' inputs lose is drawn again, and is the same.
+TEST(RecomputedTraining, EndsWithTheSameBitsWithAdapters) {
+  for (int stage : {2, 3}) {
+    TrainSettings settings = default_settings(stage);
+    settings.lora = {.enable = true, .r = 4, .alpha = 8, .dropout = 0.3};
+    expect_same_bits(settings, {.aux_loss_coef = 0.5}, "stage " + std::to_string(stage));
+  }
 }
 
 TEST(RecomputedTraining, EndsWithTheSameBitsWhenTheFirstLayersLearnNothing) {

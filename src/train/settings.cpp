@@ -36,6 +36,11 @@ Json moe_json(const MoeSettings& moe, int stage) {
 
 Json lora_json(const LoraSettings& lora) {
   const AdapterSettings adapters = adapter_settings(lora);
+  if (!lora.weight_path.empty()) {
+    return {{"lora_enable", true},
+            {"lora_weight_path", lora.weight_path.string()},
+            {"lora_dropout", json_of(lora.dropout)}};
+  }
   return {{"lora_enable", true},
           {"lora_r", adapters.rank},
           {"lora_alpha", adapters.alpha},

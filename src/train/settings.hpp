@@ -44,6 +44,7 @@ struct MoeSettings {
 // Low-rank adapters instead of the weights themselves (LoRA).
 struct LoraSettings {
   bool enable = false;
+  std::filesystem::path weight_path = {};  // an adapter's folder to go on from, instead of new ones
   // Not given: AdapterSettings' own.
   std::optional<int64_t> r = {};
   std::optional<double> alpha = {};
@@ -53,6 +54,7 @@ struct LoraSettings {
   std::optional<bool> only_ffn = {};
 };
 
+// Of new adapters.
 AdapterSettings adapter_settings(const LoraSettings& lora);
 
 // What becomes of a step whose loss or gradient is not finite: the run ends, the step is left out, or the

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/string_printf.hpp"
+#include "model/adapter_folder.hpp"
 #include "model/families/family.hpp"
 #include "model/gguf_model.hpp"
 #include "model/model_folder.hpp"
@@ -77,19 +78,58 @@ void require_equal_experts(MoeLlava& model) {
   }
 }
 
-// What would be forgotten or do nothing.
-void require_fitting_flags(const TrainSettings& settings) {
+// With the adapters of an earlier run instead of new ones.
+bool goes_on(const TrainSettings& settings) {
+  return !settings.lora.weight_path.empty();
+}
+
+// Adapters to go on from come as they are.
+void require_own_adapters(const TrainSettings& settings) {
   const LoraSettings& lora = settings.lora;
   for (const auto& [given, flag] : {std::pair(lora.r.has_value(), "--lora_r"),
                                     {lora.alpha.has_value(), "--lora_alpha"},
-                                    {lora.dropout.has_value(), "--lora_dropout"},
                                     {lora.only_ffn.has_value(), "--only_lora_ffn"}}) {
+    if (given)
+      throw usage_error(flag, "not together with --lora_weight_path", {.hint = "the adapter has its own"});
+  }
+  if (settings.stage == 3) {
+    throw usage_error("--lora_weight_path", "not in stage 3",
+                      {.hint = "moe-llava merge makes a whole model of the adapter, which stage 3 takes"});
+  }
+  if (!is_adapter_folder(lora.weight_path)) {
+    throw make_error(ErrorKind::Io, lora.weight_path.string(), "no adapter's folder",
+                     {.expected = std::string(kAdapterConfigFile) + " in it", .hint = "--lora_weight_path"});
+  }
+}
+
+// Rows of a micro-batch that go to experts elsewhere have other places there, which the dropout goes by.
+void require_fitting_dropout(double dropout, const TrainSettings& settings) {
+  if (dropout > 0 && settings.moe.ep_size > 1)
+    throw usage_error("--lora_dropout", "not together with --ep_size",
+                      {.found = string_printf("%g", dropout), .expected = "0"});
+}
+
+// What would be forgotten or do nothing.
+void require_fitting_flags(const TrainSettings& settings) {
+  const LoraSettings& lora = settings.lora;
+  if (is_adapter_folder(settings.model_name_or_path)) {
+    throw usage_error("--model_name_or_path", "is an adapter",
+                      {.found = printable(settings.model_name_or_path.string()),
+                       .hint = "name its base here, and the adapter as --lora_weight_path"});
+  }
+  for (const auto& [given, flag] : {std::pair(lora.r.has_value(), "--lora_r"),
+                                    {lora.alpha.has_value(), "--lora_alpha"},
+                                    {lora.dropout.has_value(), "--lora_dropout"},
+                                    {lora.only_ffn.has_value(), "--only_lora_ffn"},
+                                    {goes_on(settings), "--lora_weight_path"}}) {
     if (given && !lora.enable) throw usage_error(flag, "only with --lora_enable True");
   }
   if (!lora.enable) return;
-  if (adapter_settings(lora).dropout > 0 && settings.moe.ep_size > 1)
-    throw usage_error("--lora_dropout", "not together with --ep_size",
-                      {.found = string_printf("%g", adapter_settings(lora).dropout), .expected = "0"});
+  if (goes_on(settings)) {
+    require_own_adapters(settings);
+  } else {
+    require_fitting_dropout(adapter_settings(lora).dropout, settings);
+  }
   if (!settings.init_tensors.empty()) {
     throw usage_error("--init_tensors", "not together with --lora_enable",
                       {.hint = "an adapter's folder does not hold the weights beside it"});
@@ -168,7 +208,23 @@ LoadOptions load_options(const TrainSettings& settings) {
     options.upcycle = moe_config(settings.moe, decoder_layers(settings.model_name_or_path));
   if (settings.stage == kFinetune)
     options.adjust_moe = [&](MoeConfig& config) { apply_expert_work(settings.moe, config); };
+  if (goes_on(settings)) options.model_base = settings.model_name_or_path;
   return options;
+}
+
+LoadedModel with_adapters(LoadedModel loaded, const TrainSettings& settings) {
+  if (goes_on(settings)) {
+    loaded.adapters->dropout = settings.lora.dropout.value_or(loaded.adapters->dropout);
+    loaded.dropout->probability = loaded.adapters->dropout;
+  } else if (settings.lora.enable) {
+    add_new_adapters(loaded, settings);
+  }
+  if (loaded.adapters) require_fitting_dropout(loaded.adapters->dropout, settings);
+  return loaded;
+}
+
+fs::path starting_folder(const TrainSettings& settings) {
+  return goes_on(settings) ? settings.lora.weight_path : settings.model_name_or_path;
 }
 
 }  // namespace
@@ -176,14 +232,14 @@ LoadOptions load_options(const TrainSettings& settings) {
 LoadedModel outline_for_stage(const TrainSettings& settings) {
   require_fitting_flags(settings);
   if (settings.lora.enable) throw usage_error("--dry_run", "not together with --lora_enable");
-  return outline_model(settings.model_name_or_path, load_options(settings));
+  return outline_model(starting_folder(settings), load_options(settings));
 }
 
 LoadedModel load_for_stage(const TrainSettings& settings) {
   require_fitting_flags(settings);
-  LoadedModel loaded = load_model(settings.model_name_or_path, load_options(settings));
+  LoadedModel loaded = load_model(starting_folder(settings), load_options(settings));
   if (becomes_sparse(settings)) require_equal_experts(*loaded.model);
-  if (settings.lora.enable) add_new_adapters(loaded, settings);
+  loaded = with_adapters(std::move(loaded), settings);
   if (!settings.init_tensors.empty()) set_initial_tensors(*loaded.model, settings.init_tensors);
   return loaded;
 }

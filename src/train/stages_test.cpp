@@ -155,6 +155,14 @@ TEST(Stages, FlagsOfLoraAreChecked) {
   EXPECT_THAT(message(settings),
               HasSubstr("--lora_dropout: not together with --ep_size: found 0.05, expected 0"));
   settings.moe.ep_size = 1;
+  settings.lora.weight_path = "no adapter";
+  EXPECT_THAT(message(settings), HasSubstr("--lora_r: not together with --lora_weight_path"));
+  settings.lora.r.reset();
+  EXPECT_THAT(message(settings), HasSubstr("no adapter: no adapter's folder: expected adapter_config.json"));
+  settings.stage = 3;
+  EXPECT_THAT(message(settings), HasSubstr("--lora_weight_path: not in stage 3"));
+  settings = default_settings(2);
+  settings.lora.enable = true;
   settings.init_tensors = "somewhere";
   EXPECT_THAT(message(settings), HasSubstr("--init_tensors: not together with --lora_enable"));
 }
