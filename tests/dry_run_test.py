@@ -12,7 +12,7 @@ import unittest.mock
 
 import train_tiny_folder
 from tiny_case import TinyFolderCase
-from train_tiny_folder import train_arguments
+from train_tiny_folder import TOWER, train_arguments
 
 PROGRAM = None
 LARGEST_ERROR = 0.25  # of the memory that is foretold
@@ -84,6 +84,18 @@ class MemoryForetold(unittest.TestCase):
             foretold, found = gigabytes(text, "at most") * 1e9, self.needed(*extra)
             self.assertLess(abs(foretold / found - 1), LARGEST_ERROR, f"{recompute}: {found / 1e9} GB\n{text}")
         self.assertLess(activations["True"], activations["False"] / 4)
+
+    def test_of_adapters_little_is_trained_and_written(self):
+        extra = ("--per_device_train_batch_size", "24", "--gradient_accumulation_steps", "1", "--max_steps", "2",
+                 "--lora_enable", "True", "--lora_r", "512")
+        text = plan(self.folder, *extra)
+        # Three experts in one layer and one feed-forward in the other; the projector and the router.
+        trained = (3 + 1) * 3 * 512 * (256 + 1024) + 256 * (TOWER + 1) + 256 * (256 + 1) + 3 * 256
+        self.assertIn(f"{trained / 1e6:.1f} million of them trained", text)
+        for name, times in (("gradients", 1), ("optimiser", 2), ("checkpoint", 3), ("model", 1)):
+            self.assertAlmostEqual(gigabytes(text, name), 4e-9 * times * trained, delta=0.0051, msg=name)
+        foretold, found = gigabytes(text, "at most") * 1e9, self.needed(*extra)
+        self.assertLess(abs(foretold / found - 1), LARGEST_ERROR, f"{found / 1e9} GB\n{text}")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,10 @@ void merge_adapters(MoeLlava& model) {
   });
 }
 
+bool is_saved_with_adapters(const std::string& name) {
+  return is_low_rank_parameter(name) || is_projector_parameter(name) || is_router_parameter(name);
+}
+
 bool is_feed_forward_linear(const std::string& name) {
   return name.find(".mlp.") != std::string::npos;
 }

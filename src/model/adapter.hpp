@@ -35,6 +35,10 @@ void merge_adapters(MoeLlava& model);
 // The stream of the dropout in front of the adapter of this linear layer.
 uint64_t dropout_stream(const std::string& linear);
 
+// What an adapter's folder holds: the adapters, and the projector and the routers, which the original trains
+// themselves beside adapters.
+bool is_saved_with_adapters(const std::string& name);
+
 // Whether the linear layer of this canonical name belongs to a feed-forward, dense or an expert's.
 bool is_feed_forward_linear(const std::string& name);
 

@@ -101,7 +101,7 @@ void save_adapter(MoeLlava& model, const AdapterSettings& settings, const std::s
   write_safetensors(folder / kAdapterFile, wrapped_tensors(model, is_low_rank_parameter).views,
                     {{"format", "pt"}});
   const FamilyTensors whole = wrapped_tensors(model, [](const std::string& name) {
-    return is_projector_parameter(name) || is_router_parameter(name);
+    return is_saved_with_adapters(name) && !is_low_rank_parameter(name);
   });
   if (!whole.views.empty()) write_torch_file(folder / kNonLoraFile, whole.views);
   save_config(model.config(), folder);

@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <bit>
 #include <map>
-#include <set>
 
 #include "base/progress.hpp"
 #include "base/say.hpp"
 #include "base/string_printf.hpp"
+#include "model/adapter.hpp"
 #include "model/weights.hpp"
 #include "nn/precision.hpp"
 #include "train/data_parallel.hpp"
@@ -93,8 +93,18 @@ struct StepCosts {
   double scale = 1;             // of the largest micro-batch against the measured one
 };
 
-StepCosts measure_step(const ModelConfig& config, const std::set<std::string>& trained,
+// `trained`: values of each parameter that is.
+StepCosts measure_step(MoeLlava& outline, const std::map<std::string, int64_t>& trained,
                        const CostBatch& batch) {
+  const ModelConfig& config = outline.config();
+  std::map<std::string, const LowRank*> adapters;
+  outline.decoder().visit_linears([&](const std::string& name, Linear& linear) {
+    if (linear.low_rank) adapters[name] = &*linear.low_rank;
+  });
+  const AdapterOf adapter_of = [&](const std::string& name) {
+    const auto found = adapters.find(name);
+    return found == adapters.end() ? nullptr : found->second;
+  };
   const IsTrained is_trained = [&](const std::string& name) { return trained.contains(name); };
   const auto layers = static_cast<size_t>(config.decoder.layers);
   Progress progress("measuring layers", static_cast<int64_t>(layers));
@@ -112,12 +122,12 @@ StepCosts measure_step(const ModelConfig& config, const std::set<std::string>& t
     if (moe != config.moe.layers.end())
       kind += std::to_string(config.moe.experts[static_cast<size_t>(moe - config.moe.layers.begin())]);
     bool learns = false;
-    for (auto name = trained.lower_bound(prefix); name != trained.end() && name->starts_with(prefix);
-         ++name) {
-      kind += "," + name->substr(prefix.size());
+    for (auto found = trained.lower_bound(prefix); found != trained.end() && found->first.starts_with(prefix);
+         ++found) {
+      kind += "," + found->first.substr(prefix.size()) + " " + std::to_string(found->second);
       learns = true;
     }
-    if (!known.contains(kind)) known[kind] = layer_cost(config, i, below, is_trained, batch);
+    if (!known.contains(kind)) known[kind] = layer_cost(config, i, below, is_trained, batch, adapter_of);
     costs.parts.push_back(known[kind]);
     below = below || learns;
     progress.update(static_cast<int64_t>(i + 1));
@@ -156,6 +166,7 @@ void count_weights(const TrainSettings& settings, MoeLlava& model,
   model.visit([&](const std::string& name, at::Tensor& tensor) {
     plan.parameters += tensor.numel();
     plan.weights += kFloat * held(name, tensor.numel());
+    if (!settings.lora.enable || is_saved_with_adapters(name)) plan.model += kFloat * tensor.numel();
   });
   for (const NamedParameter& parameter : trainable) {
     const int64_t numel = parameter.tensor.numel();
@@ -165,7 +176,6 @@ void count_weights(const TrainSettings& settings, MoeLlava& model,
     plan.optimiser += 2 * kFloat * numel / settings.processes;
   }
   plan.checkpoint = 3 * kFloat * plan.trained;
-  plan.model = kFloat * plan.parameters;
 }
 
 std::string gigabytes(int64_t bytes) {
@@ -206,9 +216,9 @@ RunPlan plan_run(const TrainSettings& settings) {
   const Bfloat16Products products(settings.bf16);
   CostBatch batch = measured_batch(micro.largest, dataset, picture_tokens);
   batch.recompute = settings.gradient_checkpointing;
-  std::set<std::string> names;
-  for (const NamedParameter& parameter : trainable) names.insert(parameter.name);
-  StepCosts costs = measure_step(config, names, batch);
+  std::map<std::string, int64_t> trained;
+  for (const NamedParameter& parameter : trainable) trained[parameter.name] = parameter.tensor.numel();
+  StepCosts costs = measure_step(*outline.model, trained, batch);
   const auto measured = static_cast<double>(batch.positions()) * static_cast<double>(batch.lengths.size());
   costs.scale = static_cast<double>(largest) / measured;
 

@@ -23,7 +23,7 @@ struct RunPlan {
   int64_t peak = 0;         // resident at most; not the sum: gradients come while activations go
   int64_t machine = 0;      // of the machine
   // Bytes on disk
-  int64_t feature_cache = 0, checkpoint = 0, model = 0;
+  int64_t feature_cache = 0, checkpoint = 0, model = 0;  // model: of an adapter, the adapter
   // Seconds, with all processes at work
   double features = 0, step = 0;
 

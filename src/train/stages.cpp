@@ -51,11 +51,6 @@ constexpr Stage kStages[] = {
     {"go on with experts", "a finished mixture of experts", trains_modules},
 };
 
-// Parameters that are trained themselves where the others have adapters.
-bool stays_whole(const std::string& name) {
-  return is_projector_parameter(name) || is_router_parameter(name);
-}
-
 int64_t decoder_layers(const fs::path& path) {
   return path.extension() == ".gguf" ? gguf_model_config(open_gguf(path)).decoder.layers
                                      : read_model_config(path).decoder.layers;
@@ -231,8 +226,7 @@ fs::path starting_folder(const TrainSettings& settings) {
 
 LoadedModel outline_for_stage(const TrainSettings& settings) {
   require_fitting_flags(settings);
-  if (settings.lora.enable) throw usage_error("--dry_run", "not together with --lora_enable");
-  return outline_model(starting_folder(settings), load_options(settings));
+  return with_adapters(outline_model(starting_folder(settings), load_options(settings)), settings);
 }
 
 LoadedModel load_for_stage(const TrainSettings& settings) {
@@ -251,8 +245,9 @@ std::vector<NamedParameter> select_trainable(MoeLlava& model, const TrainSetting
   model.visit([&](const std::string& name, at::Tensor& tensor) {
     const bool frozen = settings.freeze_mm_mlp_adapter && is_projector_parameter(name);
     const bool of_stage = !frozen && stage.trains(name, family.file_name(name), settings.moe);
-    const bool trained =
-        settings.lora.enable ? is_low_rank_parameter(name) || (of_stage && stays_whole(name)) : of_stage;
+    const bool trained = settings.lora.enable
+                             ? is_low_rank_parameter(name) || (of_stage && is_saved_with_adapters(name))
+                             : of_stage;
     tensor.set_requires_grad(trained);
     const bool own_rate = is_projector_parameter(name) && settings.mm_projector_lr > 0;
     if (trained)

@@ -24,7 +24,7 @@ const Stage& stage_by_number(int number);  // 1, 2, 3 or kFinetune
 // its layer's feed-forward; finetune takes a sparse one as it is, but for how its experts work. With LoRA the
 // decoder gets new adapters.
 LoadedModel load_for_stage(const TrainSettings& settings);
-// The same without weights.
+// The same without weights but those of adapters.
 LoadedModel outline_for_stage(const TrainSettings& settings);
 
 // Turns gradients on for the stage's parameters, off for all others, and returns the former. With adapters

@@ -88,6 +88,20 @@ MoeConfig moe_part_of(MoeConfig moe, size_t layer) {
   return moe;
 }
 
+// Gives the linear layers of `here` adapters like those of `there`, with memory of their own.
+void adapt(Decoder& decoder, const std::string& here, const std::string& there, const AdapterOf& adapter_of) {
+  at::Tensor shared;  // the A of q, which k and v may have too
+  decoder.visit_linears([&](const std::string& name, Linear& linear) {
+    if (!name.starts_with(here)) return;
+    const LowRank* adapter = adapter_of(there + name.substr(here.size()));
+    if (adapter == nullptr) return;
+    linear.low_rank = *adapter;
+    linear.low_rank->a = adapter->shares_a ? shared : at::empty(adapter->a.sizes());
+    linear.low_rank->b = at::empty(adapter->b.sizes());
+    shared = linear.low_rank->a;
+  });
+}
+
 at::Tensor random_rows(at::IntArrayRef shape, bool needs_gradient) {
   at::Tensor rows = at::empty(shape);
   fill_uniform(rows, 1, 2, 0);
@@ -115,9 +129,10 @@ int64_t CostBatch::positions() const {
 }
 
 PartCost layer_cost(const ModelConfig& config, size_t layer, bool below_trains, const IsTrained& trained,
-                    const CostBatch& batch) {
+                    const CostBatch& batch, const AdapterOf& adapter_of) {
   const std::string here = "model.layers.0.", there = "model.layers." + std::to_string(layer) + ".";
   Decoder decoder(part_of(config.decoder, 1), moe_part_of(config.moe, layer));
+  adapt(decoder, here, there, adapter_of);
   const std::vector<at::Tensor> parameters = prepare(decoder, [&](const std::string& name) {
     return name.starts_with(here) && trained(there + name.substr(here.size()));
   });

@@ -31,9 +31,15 @@ struct CostBatch {
 // Whether the parameter of this canonical name is trained.
 using IsTrained = std::function<bool(const std::string& name)>;
 
+// The adapter beside the linear layer of this canonical name; nullptr: none. Only its shapes are looked at.
+using AdapterOf = std::function<const LowRank*(const std::string& linear)>;
+inline const LowRank* no_adapter(const std::string&) {
+  return nullptr;
+}
+
 // Of layer number `layer`, whose input needs a gradient when something below is trained.
 PartCost layer_cost(const ModelConfig& config, size_t layer, bool below_trains, const IsTrained& trained,
-                    const CostBatch& batch);
+                    const CostBatch& batch, const AdapterOf& adapter_of = no_adapter);
 // The final norm, the head and the loss.
 PartCost head_cost(const ModelConfig& config, const IsTrained& trained, const CostBatch& batch);
 PartCost projector_cost(const ModelConfig& config, const IsTrained& trained, const CostBatch& batch);

@@ -55,6 +55,18 @@ TEST(StepCost, GradientsAreThoseOfTheTrainedParameters) {
   EXPECT_EQ(projector_cost(config, everything, kBatch).gradients, (8 * 16 + 16 + 16 * 16 + 16) * 4);
 }
 
+TEST(StepCost, AdaptersAreMeasuredInsteadOfTheWeightsBesideThem) {
+  const ModelConfig config = testing::tiny_config(/*sparse=*/false);
+  const LowRank adapter{.a = at::empty({3, 16}), .b = at::empty({24, 3})};
+  const AdapterOf adapter_of = [&](const std::string& linear) {
+    return linear == "model.layers.2.mlp.up_proj" ? &adapter : nullptr;
+  };
+  const PartCost cost = layer_cost(config, 2, true, is_low_rank_parameter, kBatch, adapter_of);
+  EXPECT_EQ(cost.gradients, (3 * 16 + 24 * 3) * 4);
+  EXPECT_GT(cost.kept, layer_cost(config, 2, true, nothing, kBatch).kept);
+  EXPECT_EQ(layer_cost(config, 1, true, is_low_rank_parameter, kBatch, adapter_of).gradients, 0);
+}
+
 TEST(StepCost, WhatLearnsNothingKeepsNothing) {
   const ModelConfig config = testing::tiny_config(/*sparse=*/true);
   EXPECT_EQ(layer_cost(config, 0, /*below_trains=*/false, nothing, kBatch).kept, 0);
