@@ -121,6 +121,29 @@ class Reading(AdapterCase):
         adapter = self.write_adapter("zero", matrices)
         self.assertTrue((self.logits(adapter, "--model-base", self.base) == self.logits(self.base)).all())
 
+    def test_llavas_whole_parameters_take_the_place_of_the_bases(self):
+        plain = random_matrices()
+        expected = self.merged_by_numpy(plain, 2)
+        weights = safetensors.numpy.load_file(expected / "model.safetensors")
+        ours = "model.mm_projector.image_spatial_proj."
+        old = {name: weights[name] for name in weights if name.startswith(ours)}
+        new = {name: tensor[..., ::-1].copy() for name, tensor in old.items()}
+        safetensors.numpy.save_file(weights | new, expected / "model.safetensors")
+
+        def as_torch(tensors, prefix):
+            return {name.replace(ours, prefix): ("F32", list(tensor.shape), tensor.tobytes())
+                    for name, tensor in tensors.items()}
+
+        adapter = self.write_adapter("llava", plain)
+        for prefix in (WRAPPER + "model.mm_projector.", WRAPPER + ours):
+            write_torch(adapter / "non_lora_trainables.bin", as_torch(new, prefix))
+            self.assert_close(self.logits(adapter, "--model-base", self.base), self.logits(expected))
+        # A projector of its own goes before both.
+        write_torch(self.folder / "mm_projector.bin", as_torch(old, "model.mm_projector."))
+        self.assert_close(
+            self.logits(adapter, "--model-base", self.base, "--mm-projector", self.folder / "mm_projector.bin"),
+            self.logits(self.merged_by_numpy(plain, 2)))
+
     def test_merge_writes_an_ordinary_folder(self):
         adapter = self.write_adapter("to-merge")
         merged = self.folder / "merged"
@@ -135,7 +158,11 @@ class Reading(AdapterCase):
 
     def test_inspect_and_tokenize_know_it(self):
         adapter = self.write_adapter("known", config={"base_model_name_or_path": str(self.base)})
-        self.assertTrue(json.loads(self.run_program("inspect", adapter, "--json").stdout)["loads"])
+        told = json.loads(self.run_program("inspect", adapter, "--json").stdout)
+        parameters = sum(a.size + b.size for a, b in random_matrices().values())
+        self.assertTrue(told["loads"])
+        self.assertEqual(told["adapter"], {"base": str(self.base), "r": 4, "lora_alpha": 8, "parameters": parameters})
+        self.assertIn("LoRA of rank 4, alpha 8", self.run_program("inspect", adapter).stdout)
         self.run_program("tokenize", "--model", adapter)
 
 
@@ -201,6 +228,7 @@ class Training(AdapterCase):
 
     def test_flags_that_do_not_fit(self):
         for extra, expected in (
+                (["--output_dir", self.adapter], "--output_dir: is the folder that --lora_weight_path names"),
                 (["--model_name_or_path", self.adapter], "--model_name_or_path: is an adapter"),
                 (["--lora_enable", "False"], "--lora_weight_path: only with --lora_enable True")):
             done = self.go_on(self.folder / "never", *extra)

@@ -55,6 +55,13 @@ Json inspection_json(const Inspection& inspection) {
                {"tensors", inspection.tensors},
                {"dtypes", inspection.bytes_of_dtype}};
   if (inspection.tokens) json["tokens"] = *inspection.tokens;
+  if (inspection.adapter) {
+    const InspectedAdapter& adapter = *inspection.adapter;
+    json["adapter"] = {{"base", adapter.base.string()},
+                       {"r", adapter.settings.rank},
+                       {"lora_alpha", adapter.settings.alpha},
+                       {"parameters", adapter.parameters}};
+  }
   if (!inspection.config) return json;
   const ModelConfig& config = *inspection.config;
   const DecoderConfig& decoder = config.decoder;
@@ -133,6 +140,12 @@ void print_inspection(const Inspection& inspection) {
               << "            " << grouped(count.total) << " with projector and tower, "
               << grouped(count.active) << " active\n";
     print_unread(inspection.config->unread_fields);
+  }
+  if (inspection.adapter) {
+    const InspectedAdapter& adapter = *inspection.adapter;
+    std::cout << "adapter     LoRA of rank " << adapter.settings.rank << ", alpha "
+              << string_printf("%g", adapter.settings.alpha) << ": " << grouped(adapter.parameters)
+              << " parameters beside " << printable(adapter.base.string()) << "\n";
   }
   const std::string dtypes = joined(inspection.bytes_of_dtype, ", ", [](const auto& dtype) {
     return dtype.first + " " + grouped(dtype.second);

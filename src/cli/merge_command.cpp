@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/say.hpp"
+#include "base/whole_folder.hpp"
 #include "cli/commands.hpp"
 #include "model/adapter_folder.hpp"
 #include "model/load.hpp"
@@ -35,15 +36,9 @@ void merge(const MergeFlags& flags) {
   options.vision_tower = flags.vision_tower;
   const LoadedModel loaded = load_model(flags.model, options);
   merge_adapters(*loaded.model);
-  // It appears when all is written.
-  fs::path partial = fs::path(flags.out).lexically_normal();
-  if (!partial.has_filename()) partial = partial.parent_path();
-  const fs::path out = partial;
-  partial += ".partial";
-  fs::remove_all(partial);
-  save_model(*loaded.model, *loaded.tokenizer, partial);
-  fs::rename(partial, out);
-  say("model written to " + out.string());
+  write_whole_folder(flags.out,
+                     [&](const fs::path& partial) { save_model(*loaded.model, *loaded.tokenizer, partial); });
+  say("model written to " + flags.out);
 }
 
 }  // namespace

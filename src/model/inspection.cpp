@@ -40,6 +40,10 @@ void check_values(const TensorFile& file, std::vector<std::string>& problems) {
 
 void inspect_adapter(const AdapterFolder& adapter, MoeLlava& outline, Inspection& inspection) {
   count_tensors(adapter.tensors, inspection);
+  InspectedAdapter& told = inspection.adapter.emplace();
+  told.base = adapter.base;
+  told.settings = adapter.config.settings;
+  for (const TensorView& tensor : adapter.tensors.tensors) told.parameters += tensor.numel();
   const std::string misfits = adapter_problems(outline, adapter.tensors, adapter.config);
   if (!misfits.empty())
     inspection.problems.push_back(adapter.tensors.path + ": adapters do not fit " + adapter.base.string() +

@@ -9,6 +9,7 @@
 #include "base/progress.hpp"
 #include "base/random.hpp"
 #include "base/strings.hpp"
+#include "base/whole_folder.hpp"
 #include "files/safetensors.hpp"
 #include "model/families/family.hpp"
 #include "model/model_folder.hpp"
@@ -195,6 +196,26 @@ std::vector<TensorSource> tensors_of(MoeLlava& outline, uint64_t seed) {
   return tensors;
 }
 
+void write_model_files(const Layout& layout, uint64_t seed, const fs::path& folder) {
+  write_file_atomic(folder / "config.json", config_of(layout).dump(2) + "\n");
+  const ModelConfig config = read_model_config(folder);
+  write_file_atomic(folder / "preprocessor_config.json",
+                    write_preprocess_config(config.preprocess).dump(2) + "\n");
+  write_tokenizer(layout.backbone.tokens, folder);
+  const ShapesOnly shapes_only;
+  MoeLlava outline(config);
+  std::vector<TensorSource> tensors = tensors_of(outline, seed);
+  Progress progress("writing tensors", static_cast<int64_t>(tensors.size()));
+  int64_t done = 0;
+  for (TensorSource& tensor : tensors) {
+    tensor.write = [&progress, &done, write = std::move(tensor.write)](const ByteSink& sink) {
+      write(sink);
+      progress.update(++done);
+    };
+  }
+  write_safetensors_folder(folder, tensors, kShardBytes);
+}
+
 }  // namespace
 
 std::vector<std::string> random_model_names() {
@@ -210,29 +231,8 @@ std::vector<std::string> random_model_names() {
 
 void write_random_model(const fs::path& folder, const RandomModelOptions& options) {
   const Layout layout = layout_of(options);
-  if (fs::exists(folder)) throw make_error(ErrorKind::Io, folder.string(), "already there");
-  fs::path partial = folder;
-  partial += ".partial";
-  fs::remove_all(partial);
-  fs::create_directories(partial);
-  write_file_atomic(partial / "config.json", config_of(layout).dump(2) + "\n");
-  const ModelConfig config = read_model_config(partial);
-  write_file_atomic(partial / "preprocessor_config.json",
-                    write_preprocess_config(config.preprocess).dump(2) + "\n");
-  write_tokenizer(layout.backbone.tokens, partial);
-  const ShapesOnly shapes_only;
-  MoeLlava outline(config);
-  std::vector<TensorSource> tensors = tensors_of(outline, options.seed);
-  Progress progress("writing tensors", static_cast<int64_t>(tensors.size()));
-  int64_t done = 0;
-  for (TensorSource& tensor : tensors) {
-    tensor.write = [&progress, &done, write = std::move(tensor.write)](const ByteSink& sink) {
-      write(sink);
-      progress.update(++done);
-    };
-  }
-  write_safetensors_folder(partial, tensors, kShardBytes);
-  fs::rename(partial, folder);
+  write_whole_folder(folder,
+                     [&](const fs::path& partial) { write_model_files(layout, options.seed, partial); });
 }
 
 }  // namespace moellava

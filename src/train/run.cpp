@@ -284,7 +284,7 @@ RunEnd train(const TrainSettings& settings, Processes& processes) {
   // 5. The result.
   if (end == RunEnd::Finished) {
     run.finish(loaded);
-    say("model written to " + settings.output_dir.string());
+    say(std::string(loaded.adapters ? "adapter" : "model") + " written to " + settings.output_dir.string());
   } else {
     say("stopped and saved: the same command goes on from here");
   }

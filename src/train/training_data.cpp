@@ -72,6 +72,12 @@ std::vector<bool> pictures_shown(const BatchPlan& plan, const IndexedDataset& da
 }
 
 void require_inputs(const TrainSettings& settings) {
+  namespace fs = std::filesystem;
+  const fs::path& adapter = settings.lora.weight_path;
+  if (!adapter.empty() && fs::weakly_canonical(adapter) == fs::weakly_canonical(settings.output_dir)) {
+    throw usage_error("--output_dir", "is the folder that --lora_weight_path names",
+                      {.found = printable(settings.output_dir.string()), .expected = "another one"});
+  }
   for (const std::filesystem::path& file : settings.data_path) const MappedFile readable(file);
   if (settings.image_folder.empty() || std::filesystem::is_directory(settings.image_folder)) return;
   throw make_error(ErrorKind::Io, "--image_folder", "no such folder",

@@ -9,7 +9,8 @@
 
 namespace moellava {
 
-// What can be told before anything large is read: throws when a data file or the image folder is not there.
+// What can be told before anything large is read: throws when a data file or the image
+// folder is not there, or when the result would go where it comes from.
 void require_inputs(const TrainSettings& settings);
 
 // Tells on stderr what was read. Bad samples go to `problems`.
