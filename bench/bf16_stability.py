@@ -10,6 +10,7 @@ left out. Exit status 1 when a step was not finite or a loss differs by more tha
 import argparse
 import json
 import pathlib
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ def parse_arguments():
     parser.add_argument("--images", type=pathlib.Path)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--flags", default="", help="further ones of every run, in one quoted word")
     parser.add_argument("--self-test", action="store_true")
     return parser.parse_args()
 
@@ -36,7 +38,7 @@ def train(arguments, seed, bf16, out):
         arguments.program, "train", "--config", ROOT / "configs/demo-stage3.json", "--model_name_or_path",
         arguments.model, "--data_path", arguments.data, "--image_folder", arguments.images, "--output_dir", out,
         "--overwrite_output_dir", "--seed", str(seed), "--max_steps", str(arguments.steps), "--bf16", str(bf16),
-        "--on_nonfinite", "skip", "--save_steps", str(arguments.steps)], check=True, stderr=subprocess.DEVNULL)
+        "--on_nonfinite", "skip", "--save_steps", str(arguments.steps), *shlex.split(arguments.flags)], check=True, stderr=subprocess.DEVNULL)
     return json.loads((out / "trainer_state.json").read_text())["log_history"]
 
 

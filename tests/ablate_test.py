@@ -9,14 +9,17 @@ import tempfile
 
 from train_tiny_folder import write_data, write_language_model, write_tower
 
-ABLATE = pathlib.Path(__file__).resolve().parents[1] / "tools/ablate.py"
+TOOLS = pathlib.Path(__file__).resolve().parents[1] / "tools"
+ABLATE = TOOLS / "ablate.py"
 
 
 def main():
     program = pathlib.Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        write_language_model(folder / "llm")
+        write_language_model(folder / "larger")
+        subprocess.run([sys.executable, TOOLS / "make_small_llama.py", folder / "larger", folder / "llm", "--width", "16",
+                        "--inner", "24", "--layers", "2", "--heads", "2"], check=True)
         write_tower(folder / "tower")
         write_data(folder / "data", samples=8)
         data = folder / "data"

@@ -5,6 +5,7 @@ given again ends with the weights, the optimiser and the losses of the run that 
 The suite kills a few times; `--kills 30` is for an afternoon.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -28,6 +29,24 @@ def outcome(output):
     return [path.read_bytes() for path in files], history
 
 
+def kill_session(leader):
+    """kill -9 of every process of the session. mpirun gives each rank a process group of its own."""
+    while True:
+        pids = []
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                state, _, _, session = stat.read_text().rsplit(")", 1)[1].split()[:4]
+            except OSError:  # ended in the meantime
+                continue
+            if int(session) == leader and state != "Z":
+                pids.append(int(stat.parent.name))
+        if not pids:
+            return
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
 class Stage:
     """Runs of one stage, all of the same command but for the output folder."""
 
@@ -44,7 +63,7 @@ class Stage:
         try:
             return run.wait(seconds)
         except subprocess.TimeoutExpired:
-            os.killpg(run.pid, signal.SIGKILL)
+            kill_session(run.pid)
             run.wait()
             return None
 
