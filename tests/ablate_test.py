@@ -43,7 +43,8 @@ def main():
         assert first.stdout == table
         rows = [line for line in table.splitlines() if line.startswith("| ") and "**" not in line]
         assert len(rows) == 1 + 2 + 4, table  # with the heading
-        assert all(row.count("±") == 2 for row in rows[1:]), table
+        for row in rows[1:]:  # MoE-Tuning has nothing to be compared with
+            assert row.count("±") == (2 if row.startswith(("| k = 2 ", "| dense 2, then MoE 3 ")) else 3), table
         with open(out / "table.csv", encoding="utf-8", newline="") as file:
             runs = list(csv.DictReader(file))
         assert len(runs) == 2 * (2 + 4), runs

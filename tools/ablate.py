@@ -33,10 +33,11 @@ def experts(count: int, chosen: int = 2) -> tuple[str, ...]:
 
 
 BASE = experts(4)
-# Every group holds the base variant under the name that it has there; it is trained once.
+MOE_TUNING = Variant("dense 2, then MoE 3 (MoE-Tuning)", BASE)
+# Every group holds MoE-Tuning under the name that it has there; it is trained once.
 GROUPS = {
     "stages": ("Stages", [
-        Variant("dense 2, then MoE 3 (MoE-Tuning)", BASE),
+        MOE_TUNING,
         Variant("MoE without stage 2", BASE, after=1, data=(2, 3)),
         Variant("dense 2, then dense 3", ("--moe_enable", "False")),
         Variant("dense without stage 2", ("--moe_enable", "False"), after=1, data=(2, 3))]),
@@ -121,9 +122,7 @@ class Laboratory:
         if not self.arguments.keep_models:
             remove_weights(model)
         scores = json.loads(result.read_text(encoding="utf-8"))
-        history = json.loads((model / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
-        losses = [entry["loss"] for entry in history][-max(1, round(LAST_SHARE * len(history))):]
-        return {"accuracy": scores["overall"]["accuracy"], "loss": statistics.fmean(losses),
+        return {"accuracy": scores["overall"]["accuracy"], "loss": final_loss(model),
                 "parameters": scores["parameters"]["decoder_total"], "active": scores["parameters"]["decoder_active"]}
 
     def foundations(self, seed: int) -> dict[int, pathlib.Path]:
@@ -133,6 +132,15 @@ class Laboratory:
         self.train(1, self.arguments.llm, (1,), models[1], seed, "--vision_tower", self.arguments.tower)
         self.train(2, models[1], (2,), models[2], seed)
         return models
+
+
+def final_loss(model: pathlib.Path) -> float:
+    """Of the answers alone: the balance loss, which dense models have not, is taken off."""
+    history = json.loads((model / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
+    moe = json.loads((model / "config.json").read_text(encoding="utf-8")).get("moe", {})
+    last = history[-max(1, round(LAST_SHARE * len(history))):]
+    balance = moe.get("router_aux_loss_coef", 0)
+    return statistics.fmean(entry["loss"] - balance * entry.get("aux_loss", 0) for entry in last)
 
 
 def remove_weights(model: pathlib.Path) -> None:
@@ -161,24 +169,29 @@ def measure(arguments: argparse.Namespace) -> dict[str, list[dict]]:
     return scores
 
 
-def mean_and_spread(values: list[float], digits: int, factor: float = 1) -> str:
-    mean = f"{factor * statistics.fmean(values):.{digits}f}"
+def mean_and_spread(values: list[float], digits: int, factor: float = 1, sign: str = "") -> str:
+    mean = f"{factor * statistics.fmean(values):{sign}.{digits}f}"
     return mean if len(values) < 2 else f"{mean} ± {factor * statistics.stdev(values):.{digits}f}"
 
 
 def write_tables(arguments: argparse.Namespace, scores: dict[str, list[dict]]) -> str:
     """table.csv has a row for every run, table.md one for every variant; returns the latter."""
     lines = [f"{arguments.seeds} seeds, {arguments.limit} held-out questions; mean ± standard deviation over the seeds.",
-             "", "| | accuracy, % | final loss | decoder parameters, M | at work, M |", "|---|---:|---:|---:|---:|"]
-    rows = []
+             "The last column is the difference in loss from MoE-Tuning with the same seed.",
+             "", "| | decoder parameters, M | at work, M | accuracy, % | final loss | against MoE-Tuning |",
+             "|---|---:|---:|---:|---:|---:|"]
+    rows, base = [], [run["loss"] for run in scores[folder_name(MOE_TUNING)]]
     for group in arguments.only:
         title, variants = GROUPS[group]
-        lines.append(f"| **{title}** | | | | |")
+        lines.append(f"| **{title}** | | | | | |")
         for variant in variants:
             runs = scores[folder_name(variant)]
-            lines.append("| {} | {} | {} | {:.1f} | {:.1f} |".format(
-                variant.name, mean_and_spread([run["accuracy"] for run in runs], 1, 100),
-                mean_and_spread([run["loss"] for run in runs], 3), runs[0]["parameters"] / 1e6, runs[0]["active"] / 1e6))
+            losses = [run["loss"] for run in runs]
+            against = [loss - of_base for loss, of_base in zip(losses, base)]
+            lines.append("| {} | {:.1f} | {:.1f} | {} | {} | {} |".format(
+                variant.name, runs[0]["parameters"] / 1e6, runs[0]["active"] / 1e6,
+                mean_and_spread([run["accuracy"] for run in runs], 1, 100), mean_and_spread(losses, 3),
+                mean_and_spread(against, 3, sign="+") if any(against) else ""))
             rows += [{"group": group, "variant": variant.name, "seed": seed, **run}
                      for seed, run in enumerate(runs, 1)]
     table = "\n".join(lines) + "\n"
