@@ -132,23 +132,7 @@ TEST(GroupedFeedForward, GradientOfWhatIsTrainedAlone) {
   EXPECT_FALSE(grouped_feed_forward(x, counts, {&trained, &frozen})->requires_grad());
 }
 
-TEST(GroupedFeedForward, AnAdapterThatAddsNothingChangesNoBit) {
-  FeedForward adapted = make_feed_forward(true), plain = make_feed_forward(true, 100);
-  const at::Tensor x = random_tensor({5, 4}, 1, at::kDouble);
-  const std::vector<int64_t> counts{2, 3};
-  const at::Tensor before = grouped_feed_forward(x, counts, {&adapted, &plain}).value();
-  const auto adapt = [&](const at::Tensor& b) {
-    adapted.up_proj.low_rank = LowRank{.a = random_tensor({2, 4}, 2, at::kDouble), .b = b, .scale = 2};
-  };
-  adapt(at::zeros({6, 2}, at::kDouble));
-  EXPECT_TRUE(grouped_feed_forward(x, counts, {&adapted, &plain})->equal(before));
-  adapt(random_tensor({6, 2}, 3, at::kDouble));
-  const at::Tensor after = grouped_feed_forward(x, counts, {&adapted, &plain}).value();
-  EXPECT_TENSORS_CLOSE(after.narrow(0, 0, 2), adapted(x.narrow(0, 0, 2)));
-  EXPECT_TRUE(after.narrow(0, 2, 3).equal(before.narrow(0, 2, 3)));
-}
-
-TEST(GroupedFeedForward, LeavesHalfWeightsToEachLayer) {
+TEST(GroupedFeedForward, LeavesAdaptersAndHalfWeightsToEachLayer) {
   FeedForward plain = make_feed_forward(true), half = plain;
   half.down_proj.weight = half.down_proj.weight.to(at::kBFloat16);
   const at::Tensor x = random_tensor({5, 4}, 1);

@@ -157,23 +157,16 @@ class GroupedLinearNode : public torch::autograd::Node {
   std::vector<SavedVariable> weights_;
 };
 
-// What the adapters add, each to its own rows: [N, out].
-at::Tensor added_by_adapters(const at::Tensor& rows, std::span<const int64_t> counts,
-                             const std::vector<const Linear*>& layers) {
-  const std::vector<at::Tensor> parts = rows.split_with_sizes({counts.data(), counts.size()}, 0);
-  std::vector<at::Tensor> added;
-  for (size_t g = 0; g < layers.size(); ++g) {
-    const std::optional<LowRank>& adapter = layers[g]->low_rank;
-    if (counts[g] == 0) continue;
-    added.push_back(adapter ? (*adapter)(parts[g])
-                            : at::zeros({counts[g], layers[g]->weight.size(0)}, rows.options()));
-  }
-  return at::cat(added, 0);
+}  // namespace
+
+bool can_be_grouped(const Linear& linear) {
+  const at::ScalarType type = linear.weight.scalar_type();
+  return !linear.low_rank && linear.weight.is_cpu() && (type == at::kFloat || type == at::kDouble) &&
+         !rounds_in_software(linear.weight);
 }
 
-// The layers without their adapters.
-at::Tensor grouped_products(const at::Tensor& rows, std::span<const int64_t> counts,
-                            const std::vector<const Linear*>& layers) {
+at::Tensor grouped_linear(const at::Tensor& rows, std::span<const int64_t> counts,
+                          const std::vector<const Linear*>& layers) {
   const Groups groups(counts);
   variable_list weights, biases;
   for (const Linear* layer : layers) {
@@ -194,22 +187,6 @@ at::Tensor grouped_products(const at::Tensor& rows, std::span<const int64_t> cou
       torch::autograd::deleteNode);
   torch::autograd::set_history(y, node);
   return y;
-}
-
-}  // namespace
-
-bool can_be_grouped(const Linear& linear) {
-  const at::ScalarType type = linear.weight.scalar_type();
-  return linear.weight.is_cpu() && (type == at::kFloat || type == at::kDouble) &&
-         !rounds_in_software(linear.weight);
-}
-
-at::Tensor grouped_linear(const at::Tensor& rows, std::span<const int64_t> counts,
-                          const std::vector<const Linear*>& layers) {
-  const at::Tensor y = grouped_products(rows, counts, layers);
-  const bool adapted = std::any_of(layers.begin(), layers.end(),
-                                   [](const Linear* layer) { return layer->low_rank.has_value(); });
-  return adapted && rows.size(0) > 0 ? y + added_by_adapters(rows, counts, layers) : y;
 }
 
 }  // namespace moellava

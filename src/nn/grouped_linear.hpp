@@ -9,8 +9,8 @@
 
 namespace moellava {
 
-// Whether grouped_linear serves this layer now: weights of float32 (or wider) in the processor's memory, and
-// no rounding of factors in software.
+// Whether grouped_linear serves this layer now: weights of float32 (or wider) in the processor's memory, no
+// adapter, and no rounding of factors in software.
 bool can_be_grouped(const Linear& linear);
 
 // rows [N, in], those of each layer together; counts [G], which sum to N; layers [G], all [out, in], each
