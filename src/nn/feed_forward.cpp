@@ -1,7 +1,5 @@
 #include "nn/feed_forward.hpp"
 
-#include "nn/grouped_linear.hpp"
-
 namespace moellava {
 
 FeedForward::FeedForward(const FeedForwardConfig& config)
@@ -25,24 +23,6 @@ void FeedForward::visit_linears(const std::string& prefix, const LinearVisitor& 
   if (gated) visitor(prefix + ".gate_proj", gate_proj);
   visitor(prefix + ".up_proj", up_proj);
   visitor(prefix + ".down_proj", down_proj);
-}
-
-std::optional<at::Tensor> grouped_feed_forward(const at::Tensor& rows, std::span<const int64_t> counts,
-                                               const std::vector<const FeedForward*>& parts) {
-  std::vector<const Linear*> gates, ups, downs;
-  for (const FeedForward* part : parts) {
-    if (part->gated) gates.push_back(&part->gate_proj);
-    ups.push_back(&part->up_proj);
-    downs.push_back(&part->down_proj);
-  }
-  for (const auto* layers : {&gates, &ups, &downs}) {
-    for (const Linear* layer : *layers)
-      if (!can_be_grouped(*layer)) return std::nullopt;
-  }
-  const Activation activation = parts.front()->activation;
-  const at::Tensor up = grouped_linear(rows, counts, ups);
-  if (gates.empty()) return grouped_linear(activate(activation, up), counts, downs);
-  return grouped_linear(activate(activation, grouped_linear(rows, counts, gates)) * up, counts, downs);
 }
 
 }  // namespace moellava

@@ -2,10 +2,6 @@
 // gate.
 #pragma once
 
-#include <optional>
-#include <span>
-#include <vector>
-
 #include "nn/activation.hpp"
 #include "nn/linear.hpp"
 
@@ -33,10 +29,5 @@ struct FeedForward {
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
   void visit_linears(const std::string& prefix, const LinearVisitor& visitor);
 };
-
-// Several of one shape, each on its own rows (nn/grouped_linear.hpp): rows [N, H], counts [G], parts [G] ->
-// [N, H]. Nothing is returned where their layers cannot be grouped.
-std::optional<at::Tensor> grouped_feed_forward(const at::Tensor& rows, std::span<const int64_t> counts,
-                                               const std::vector<const FeedForward*>& parts);
 
 }  // namespace moellava

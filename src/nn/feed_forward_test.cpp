@@ -1,11 +1,6 @@
 #include "nn/feed_forward.hpp"
 
-#include <ATen/Parallel.h>
-#include <ATen/core/grad_mode.h>
-#include <torch/csrc/autograd/autograd.h>
-
 #include <cmath>
-#include <numeric>
 
 #include "nn/norm.hpp"
 #include "tests/testing.hpp"
@@ -41,9 +36,9 @@ TEST(Activation, EqualsItsFormula) {
   }
 }
 
-FeedForward make_feed_forward(bool gated, uint64_t seed = 10) {
+FeedForward make_feed_forward(bool gated) {
   FeedForward ffn({.width = 4, .inner = 6, .gated = gated, .bias = true, .activation = Activation::Silu});
-  uint64_t stream = seed;
+  uint64_t stream = 10;
   ffn.visit("", [&](const std::string&, at::Tensor& tensor) {
     tensor = random_tensor(tensor.sizes(), ++stream, at::kDouble);
   });
@@ -66,78 +61,6 @@ TEST(FeedForward, Gradient) {
     expect_gradient_matches([&] { return ffn(x).square().sum(); },
                             {x, ffn.up_proj.weight, ffn.down_proj.bias});
   }
-}
-
-// Threads that share groups, and the number there was.
-class Threads {
- public:
-  explicit Threads(int count) : before_(at::get_num_threads()) { at::set_num_threads(count); }
-  ~Threads() { at::set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
-
-// Output, then the gradients of rows and of every parameter, undefined ones as zeros.
-std::vector<at::Tensor> output_and_gradients(const at::Tensor& y, const at::Tensor& x,
-                                             std::vector<FeedForward>& parts) {
-  std::vector<at::Tensor> inputs{x}, results{y.detach()};
-  for (FeedForward& part : parts)
-    part.visit("", [&](const std::string&, at::Tensor& tensor) { inputs.push_back(tensor); });
-  const auto gradients = torch::autograd::grad({(y * y.detach().cos()).sum()}, inputs, {}, std::nullopt,
-                                               /*create_graph=*/false, /*allow_unused=*/true);
-  for (size_t i = 0; i < inputs.size(); ++i)
-    results.push_back(gradients[i].defined() ? gradients[i] : at::zeros_like(inputs[i]));
-  return results;
-}
-
-TEST(GroupedFeedForward, EqualsEachOnItsRows) {
-  const Threads threads(3);
-  for (const std::vector<int64_t>& counts :  // shared by three threads, and too few rows for that
-       {std::vector<int64_t>{150, 0, 1, 97}, std::vector<int64_t>{0, 2, 3, 0}}) {
-    for (bool gated : {true, false}) {
-      std::vector<FeedForward> parts;
-      std::vector<const FeedForward*> pointers;
-      for (size_t g = 0; g < counts.size(); ++g) parts.push_back(make_feed_forward(gated, 100 * g));
-      for (FeedForward& part : parts) {
-        part.visit("", [](const std::string&, at::Tensor& tensor) { tensor.requires_grad_(true); });
-        pointers.push_back(&part);
-      }
-      const int64_t rows = std::accumulate(counts.begin(), counts.end(), int64_t{0});
-      const at::Tensor x = random_tensor({rows, 4}, 1, at::kDouble).requires_grad_(true);
-
-      std::vector<at::Tensor> outputs;
-      const std::vector<at::Tensor> own_rows = x.split_with_sizes(counts, 0);
-      for (size_t g = 0; g < counts.size(); ++g) outputs.push_back(parts[g](own_rows[g]));
-      const auto expected = output_and_gradients(at::cat(outputs), x, parts);
-      const auto grouped = output_and_gradients(grouped_feed_forward(x, counts, pointers).value(), x, parts);
-      ASSERT_EQ(grouped.size(), expected.size());
-      for (size_t i = 0; i < grouped.size(); ++i) EXPECT_TENSORS_CLOSE(grouped[i], expected[i]);
-    }
-  }
-}
-
-TEST(GroupedFeedForward, GradientOfWhatIsTrainedAlone) {
-  FeedForward trained = make_feed_forward(true), frozen = make_feed_forward(true, 100);
-  trained.up_proj.weight.requires_grad_(true);
-  const at::Tensor x = random_tensor({5, 4}, 1, at::kDouble);
-  const std::vector<int64_t> counts{3, 2};
-  const at::Tensor y = grouped_feed_forward(x, counts, {&trained, &frozen}).value();
-  y.sum().backward();
-  EXPECT_TRUE(trained.up_proj.weight.grad().defined());
-  EXPECT_FALSE(trained.gate_proj.weight.grad().defined());
-  const at::NoGradGuard no_grad;
-  EXPECT_FALSE(grouped_feed_forward(x, counts, {&trained, &frozen})->requires_grad());
-}
-
-TEST(GroupedFeedForward, LeavesAdaptersAndHalfWeightsToEachLayer) {
-  FeedForward plain = make_feed_forward(true), half = plain;
-  half.down_proj.weight = half.down_proj.weight.to(at::kBFloat16);
-  const at::Tensor x = random_tensor({5, 4}, 1);
-  const std::vector<int64_t> counts{3, 2};
-  EXPECT_FALSE(grouped_feed_forward(x, counts, {&plain, &half}).has_value());
 }
 
 TEST(Norm, EqualsTheFormula) {

@@ -1,5 +1,7 @@
 #include "nn/linear.hpp"
 
+#include <ATen/core/grad_mode.h>
+
 #include "base/random.hpp"
 #include "nn/half_linear.hpp"
 #include "nn/precision.hpp"
@@ -8,7 +10,8 @@ namespace moellava {
 
 at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const bool half = weight.scalar_type() == at::kBFloat16 || weight.scalar_type() == at::kHalf;
-  const bool rounded = !half && rounds_in_software(weight);
+  const bool rounded = !half && at::GradMode::is_enabled() && bfloat16_products_wanted() &&
+                       weight.scalar_type() == at::kFloat && !has_bfloat16_products();
   if (!half && !rounded) return at::linear(x, weight, bias);
   const at::Tensor y = half ? half_linear(x, weight) : rounded_linear(x, weight);
   return bias.defined() ? y + bias : y;

@@ -5,7 +5,6 @@
 #endif
 
 #include <ATen/Context.h>
-#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "nn/exact_products.hpp"
@@ -95,11 +94,6 @@ Bfloat16Products::~Bfloat16Products() {
 
 bool bfloat16_products_wanted() {
   return rounding_wanted;
-}
-
-bool rounds_in_software(const at::Tensor& weight) {
-  return rounding_wanted && at::GradMode::is_enabled() && weight.scalar_type() == at::kFloat &&
-         !has_bfloat16_products();
 }
 
 at::Tensor rounded_linear(const at::Tensor& x, const at::Tensor& weight) {

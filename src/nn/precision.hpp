@@ -23,10 +23,6 @@ class Bfloat16Products {
 // Whether one lives that was wanted, on whatever processor.
 bool bfloat16_products_wanted();
 
-// Whether linear layers with this weight must now round by rounded_linear: wanted, in training, and the
-// processor does not do it by itself.
-bool rounds_in_software(const at::Tensor& weight);
-
 // x W^T of factors rounded to bfloat16, summed in float32, and its gradients likewise: what processors with
 // bfloat16 products compute, for those without, a little slower than in float32. x [..., in], weight
 // [out, in] -> [..., out], all float32.

@@ -64,15 +64,11 @@ MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at:
 
 at::Tensor MoeLayer::run_experts(const at::Tensor& rows, std::span<const int64_t> counts,
                                  std::span<const size_t> places) const {
-  std::vector<const FeedForward*> chosen;
-  for (size_t i = 0; i < counts.size(); ++i) chosen.push_back(&experts[places[i]]);
-  if (const std::optional<at::Tensor> grouped = grouped_feed_forward(rows, counts, chosen)) return *grouped;
-
   std::vector<at::Tensor> outputs;
   // One split, whose backward is one concatenation.
   const std::vector<at::Tensor> parts = rows.split_with_sizes({counts.data(), counts.size()}, 0);
   for (size_t i = 0; i < counts.size(); ++i) {
-    if (counts[i] > 0) outputs.push_back((*chosen[i])(parts[i]));
+    if (counts[i] > 0) outputs.push_back(experts[places[i]](parts[i]));
   }
   return outputs.empty() ? rows : at::cat(outputs, 0);
 }
