@@ -38,7 +38,8 @@ def train(arguments, seed, bf16, out):
         arguments.program, "train", "--config", ROOT / "configs/demo-stage3.json", "--model_name_or_path",
         arguments.model, "--data_path", arguments.data, "--image_folder", arguments.images, "--output_dir", out,
         "--overwrite_output_dir", "--seed", str(seed), "--max_steps", str(arguments.steps), "--bf16", str(bf16),
-        "--on_nonfinite", "skip", "--save_steps", str(arguments.steps), *shlex.split(arguments.flags)], check=True, stderr=subprocess.DEVNULL)
+        "--on_nonfinite", "skip", "--save_steps", str(arguments.steps), *shlex.split(arguments.flags)],
+        check=True, stderr=subprocess.DEVNULL)
     return json.loads((out / "trainer_state.json").read_text())["log_history"]
 
 

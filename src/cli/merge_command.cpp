@@ -27,10 +27,7 @@ struct MergeFlags {
 void merge(const MergeFlags& flags) {
   const at::NoGradGuard no_grad;
   if (fs::exists(flags.out)) throw usage_error("--out", "already there", {.found = printable(flags.out)});
-  if (!is_adapter_folder(flags.model)) {
-    throw make_error(ErrorKind::Io, flags.model, "no adapter's folder",
-                     {.expected = std::string(kAdapterConfigFile) + " in it", .hint = "--model"});
-  }
+  require_adapter_folder(flags.model, "--model");
   LoadOptions options;
   options.model_base = flags.model_base;
   options.vision_tower = flags.vision_tower;

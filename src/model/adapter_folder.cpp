@@ -70,6 +70,12 @@ bool is_adapter_folder(const fs::path& path) {
   return fs::exists(path / kAdapterConfigFile);
 }
 
+void require_adapter_folder(const fs::path& path, const std::string& flag) {
+  if (is_adapter_folder(path)) return;
+  throw make_error(ErrorKind::Io, path.string(), "no adapter's folder",
+                   {.expected = std::string(kAdapterConfigFile) + " in it", .hint = flag});
+}
+
 AdapterFolder open_adapter_folder(const fs::path& folder, const fs::path& base) {
   AdapterFolder adapter;
   adapter.config = read_adapter_config(folder / kAdapterConfigFile);

@@ -16,6 +16,8 @@ constexpr const char* kAdapterConfigFile = "adapter_config.json";
 constexpr const char* kNonLoraFile = "non_lora_trainables.bin";
 
 bool is_adapter_folder(const std::filesystem::path& path);
+// Throws Io where it is none; `flag` named it.
+void require_adapter_folder(const std::filesystem::path& path, const std::string& flag);
 
 struct AdapterFolder {
   AdapterConfig config;

@@ -91,10 +91,7 @@ void require_own_adapters(const TrainSettings& settings) {
     throw usage_error("--lora_weight_path", "not in stage 3",
                       {.hint = "moe-llava merge makes a whole model of the adapter, which stage 3 takes"});
   }
-  if (!is_adapter_folder(lora.weight_path)) {
-    throw make_error(ErrorKind::Io, lora.weight_path.string(), "no adapter's folder",
-                     {.expected = std::string(kAdapterConfigFile) + " in it", .hint = "--lora_weight_path"});
-  }
+  require_adapter_folder(lora.weight_path, "--lora_weight_path");
 }
 
 // Rows of a micro-batch that go to experts elsewhere have other places there, which the dropout goes by.
