@@ -53,9 +53,10 @@ class ByteTokenizer : public Tokenizer {
 };
 
 // Norm weights 1, biases 0, everything else uniform.
-inline std::unique_ptr<MoeLlava> tiny_model(bool sparse, double bound = 0.3, uint64_t seed = 1) {
+inline std::unique_ptr<MoeLlava> tiny_model(const ModelConfig& config, double bound = 0.3,
+                                            uint64_t seed = 1) {
   const at::NoGradGuard no_grad;
-  auto model = std::make_unique<MoeLlava>(tiny_config(sparse));
+  auto model = std::make_unique<MoeLlava>(config);
   uint64_t stream = 0;
   model->visit([&](const std::string& name, at::Tensor& tensor) {
     ++stream;
@@ -66,6 +67,10 @@ inline std::unique_ptr<MoeLlava> tiny_model(bool sparse, double bound = 0.3, uin
     }
   });
   return model;
+}
+
+inline std::unique_ptr<MoeLlava> tiny_model(bool sparse, double bound = 0.3, uint64_t seed = 1) {
+  return tiny_model(tiny_config(sparse), bound, seed);
 }
 
 // Samples in memory; their ids stand for words of no file.

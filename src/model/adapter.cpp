@@ -36,12 +36,12 @@ double adapter_scale(double alpha, int64_t rank, bool rank_stabilised) {
   return alpha / (rank_stabilised ? std::sqrt(r) : r);
 }
 
-std::shared_ptr<LowRankDropout> add_adapters(MoeLlava& model, const AdapterSettings& settings,
-                                             const std::function<bool(const std::string& name)>& wanted,
-                                             uint64_t seed) {
+std::shared_ptr<Dropout> add_adapters(MoeLlava& model, const AdapterSettings& settings,
+                                      const std::function<bool(const std::string& name)>& wanted,
+                                      uint64_t seed) {
   const at::NoGradGuard no_grad;
   const bool fused = family_by_name(model.config().family).fused_qkv;
-  auto dropout = std::make_shared<LowRankDropout>();
+  auto dropout = std::make_shared<Dropout>();
   dropout->probability = settings.dropout;
   at::Tensor a_of_query;
   model.decoder().visit_linears([&](const std::string& name, Linear& linear) {

@@ -25,9 +25,9 @@ double adapter_scale(double alpha, int64_t rank, bool rank_stabilised);
 // yet: A as PEFT draws it, the same for all experts of a layer, as if they were copies of one; B zero. Where
 // a family's files hold q, k and v as one, they share one A. Returns the dropout of all of them. Adapters of
 // before are replaced.
-std::shared_ptr<LowRankDropout> add_adapters(MoeLlava& model, const AdapterSettings& settings,
-                                             const std::function<bool(const std::string& name)>& wanted,
-                                             uint64_t seed);
+std::shared_ptr<Dropout> add_adapters(MoeLlava& model, const AdapterSettings& settings,
+                                      const std::function<bool(const std::string& name)>& wanted,
+                                      uint64_t seed);
 
 // Adds the adapters to their layers' weights, which become float32, and removes them.
 void merge_adapters(MoeLlava& model);

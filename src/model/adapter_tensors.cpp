@@ -124,9 +124,9 @@ std::string adapter_problems(MoeLlava& model, const TensorFile& file, const Adap
   return text_of_lists({&missing, &unexpected, &misshaped, &integers});
 }
 
-std::shared_ptr<LowRankDropout> attach_adapters(MoeLlava& model, const TensorFile& file,
-                                                const AdapterConfig& config) {
-  const auto dropout = std::make_shared<LowRankDropout>();
+std::shared_ptr<Dropout> attach_adapters(MoeLlava& model, const TensorFile& file,
+                                         const AdapterConfig& config) {
+  const auto dropout = std::make_shared<Dropout>();
   const std::map<std::string, Module> modules = modules_of(model);
   NameList none("unexpected");
   for (const auto& [path, matrices] : matrices_of(file, none)) {

@@ -21,7 +21,7 @@ std::string adapter_problems(MoeLlava& model, const TensorFile& file, const Adap
 
 // Gives the model these adapters, after adapter_problems found none. Nothing is dropped from their inputs
 // unless the returned dropout is told to.
-std::shared_ptr<LowRankDropout> attach_adapters(MoeLlava& model, const TensorFile& file,
-                                                const AdapterConfig& config);
+std::shared_ptr<Dropout> attach_adapters(MoeLlava& model, const TensorFile& file,
+                                         const AdapterConfig& config);
 
 }  // namespace moellava

@@ -44,6 +44,10 @@ struct DecoderConfig {
   double embedding_scale = 1;      // of the rows of words, not of pictures (MiniCPM)
   double residual_scale = 1;       // of what each branch adds to the stream (MiniCPM)
   double logit_scale = 1;          // of the last hidden states, before the lm_head (MiniCPM)
+  // Shares that are dropped in training: of the embeddings, and of what each branch adds to the stream.
+  double embedding_dropout = 0;
+  double residual_dropout = 0;
+  double attention_dropout = 0;  // of attention's weights: read, but not supported in training
   bool tie_embeddings = false;
   int64_t max_positions = 2048;
 

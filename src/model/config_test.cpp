@@ -142,6 +142,29 @@ TEST(ModelConfig, QwenKnowsItsNativeLength) {
   EXPECT_EQ(read_as("qwen", {{"use_dynamic_ntk", false}}).decoder.dynamic_ntk_length, 0);
 }
 
+TEST(ModelConfig, DropoutIsReadAsEachFamilySpellsIt) {
+  const DecoderConfig phi =
+      read_as("moe_llava_phi", {{"resid_pdrop", 0.1}, {"embd_pdrop", 0.2}, {"attention_dropout", 0.3}})
+          .decoder;
+  EXPECT_EQ(phi.residual_dropout, 0.1);
+  EXPECT_EQ(phi.embedding_dropout, 0.2);
+  EXPECT_EQ(phi.attention_dropout, 0.3);
+  EXPECT_EQ(read_as("phi").decoder.residual_dropout, 0);
+  const DecoderConfig qwen = read_as("qwen", {{"emb_dropout_prob", 0.2}, {"attn_dropout_prob", 0.3}}).decoder;
+  EXPECT_EQ(qwen.embedding_dropout, 0.2);
+  EXPECT_EQ(qwen.attention_dropout, 0.3);
+  for (const auto& [name, config] : {std::pair("phi", phi), {"qwen", qwen}}) {
+    Json written = Json::object();
+    family_by_name(name).write(config, written);
+    const DecoderConfig again = read_as(name, written).decoder;
+    EXPECT_EQ(again.residual_dropout, config.residual_dropout);
+    EXPECT_EQ(again.embedding_dropout, config.embedding_dropout);
+    EXPECT_EQ(again.attention_dropout, config.attention_dropout);
+  }
+  for (const double share : {1.0, -0.1})
+    EXPECT_THROW(read_as("phi", {{"resid_pdrop", share}}), Error) << share;
+}
+
 TEST(ModelConfig, MiniCpmScalesWordsOnlyWhereItsTrainingDid) {
   const Json scales = {{"scale_emb", 12}, {"scale_depth", 1.4}, {"dim_model_base", 16}};
   const DecoderConfig plain = read_as("minicpm", scales).decoder;

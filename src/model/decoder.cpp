@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "nn/dropout.hpp"
 #include "nn/recompute.hpp"
 
 namespace moellava {
@@ -70,6 +71,12 @@ at::Tensor sum_of(const at::Tensor& sum, const at::Tensor& x) {
 
 at::Tensor scaled(const at::Tensor& x, double scale) {
   return scale == 1 ? x : x * scale;
+}
+
+// What the config drops in training. Streams: 0 the embeddings, then two of each layer.
+at::Tensor dropped(const at::Tensor& x, double probability, const DecoderRun& run, uint64_t stream) {
+  if (!run.moe.training) return x;
+  return drop_values(x, {.probability = probability, .key = run.dropout_key}, stream);
 }
 
 // What remains to be told of a routing when what it was computed from is forgotten.
@@ -191,7 +198,7 @@ DecoderOutput Decoder::forward(const at::Tensor& embeddings, const DecoderRun& r
   const auto pass =
       std::make_shared<const Pass>(Pass{.run = run, .batch = batch, .turning = rotary(run, batch)});
   DecoderOutput output;
-  at::Tensor x = embeddings;
+  at::Tensor x = dropped(embeddings, config_.embedding_dropout, run, 0);
   for (size_t i = 0; i < layers_.size(); ++i) {
     if (run.hidden != nullptr) run.hidden->push_back(x);
     const auto moe_index = static_cast<int64_t>(output.routing.size());
@@ -226,15 +233,16 @@ Decoder::LayerOutput Decoder::run_layer(size_t i, int64_t moe_index, const at::T
     output.routing = std::move(moe.routing);
     return moe.hidden.view_as(rows);
   };
+  const auto branch = [&](const at::Tensor& added, uint64_t number) {
+    return scaled(dropped(added, config_.residual_dropout, run, 1 + 2 * i + number), config_.residual_scale);
+  };
   LayerCache* cache = run.cache != nullptr ? &run.cache->layers[i] : nullptr;
   const at::Tensor normed = layer.input_layernorm(x);
   const at::Tensor attended =
-      scaled(layer.self_attn.causal(normed, pass.turning, cache, pass.batch.cached, pass.batch.seen),
-             config_.residual_scale);
-  const at::Tensor sum = x + attended;
+      layer.self_attn.causal(normed, pass.turning, cache, pass.batch.cached, pass.batch.seen);
+  const at::Tensor sum = x + branch(attended, 0);
   const bool parallel = config_.residual == Residual::Parallel;
-  output.hidden = sum + scaled(feed_forward(parallel ? normed : layer.post_attention_layernorm(sum)),
-                               config_.residual_scale);
+  output.hidden = sum + branch(feed_forward(parallel ? normed : layer.post_attention_layernorm(sum)), 1);
   return output;
 }
 

@@ -27,6 +27,7 @@ struct DecoderRun {
   PaddingSide padding = PaddingSide::Right;
   // Training keeps the input of every layer alone; the backward pass computes what is inside once more.
   bool recompute = false;
+  uint64_t dropout_key = 0;  // in training, which values the config's dropout drops is a function of it
 };
 
 struct DecoderOutput {

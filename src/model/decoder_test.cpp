@@ -1,6 +1,7 @@
 // What the variations of the decoder do, each against the same decoder without it.
 #include "model/decoder.hpp"
 
+#include "nn/dropout.hpp"
 #include "tests/tiny_model.hpp"
 
 namespace moellava {
@@ -47,6 +48,31 @@ TEST(Decoder, ScalesAreThoseOfTheWeights) {
     });
     const at::Tensor ids = at::arange(9).view({1, 9});
     EXPECT_TENSORS_CLOSE(logits_of(scaled, ids), logits_of(plain, ids));
+  }
+}
+
+TEST(Decoder, TrainingDropsOfTheEmbeddingsAndOfEachBranch) {
+  constexpr int64_t kCount = 9;
+  for (const char* family : {"phi", "llama"}) {
+    DecoderConfig config = testing::tiny_decoder_config_of(family, kVocabulary);
+    const Decoder plain = random_decoder(config);
+    config.embedding_dropout = 0.2;
+    config.residual_dropout = 0.4;
+    Decoder decoder = random_decoder(config);
+    const at::Tensor ids = at::arange(kCount).view({1, kCount}), embeddings = decoder.embed(ids);
+    EXPECT_TRUE(logits_of(decoder, ids).equal(logits_of(plain, ids)));
+
+    std::vector<at::Tensor> hidden;  // [1] is behind the first layer
+    decoder.forward(embeddings, {.moe = {.training = true}, .hidden = &hidden, .dropout_key = 7});
+    const DecoderLayer& layer = decoder.layers()[0];
+    const RotaryTable turning = rotary_table(decoder.rotary_config(0), at::arange(kCount));
+    const at::Tensor x = drop_values(embeddings, {0.2, 7}, 0), normed = layer.input_layernorm(x);
+    const at::Tensor attended = layer.self_attn.causal(normed, turning, nullptr, 0, {});
+    const at::Tensor sum = x + drop_values(attended, {0.4, 7}, 1);
+    const bool parallel = config.residual == Residual::Parallel;
+    const at::Tensor added = layer.mlp(parallel ? normed : layer.post_attention_layernorm(sum));
+    EXPECT_TRUE(hidden[0].equal(x));
+    EXPECT_TENSORS_CLOSE(hidden[1], sum + drop_values(added, {0.4, 7}, 2));
   }
 }
 

@@ -20,8 +20,8 @@ struct LoadedModel {
   std::shared_ptr<const Bfloat16Products> products = {};  // on as long as the model lives, where asked for
   std::unique_ptr<MoeLlava> model;
   std::unique_ptr<Tokenizer> tokenizer;
-  std::optional<AdapterSettings> adapters = {};       // of a model that has any
-  std::shared_ptr<LowRankDropout> dropout = nullptr;  // theirs, where they are trained
+  std::optional<AdapterSettings> adapters = {};  // of a model that has any
+  std::shared_ptr<Dropout> dropout = nullptr;    // theirs, where they are trained
 };
 
 struct LoadOptions {

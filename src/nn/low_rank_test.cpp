@@ -41,7 +41,7 @@ TEST(LowRank, EqualsTheFormulaElementByElement) {
 
 TEST(LowRank, Gradient) {
   for (const double dropped : {0.0, 0.4}) {
-    const auto dropout = std::make_shared<LowRankDropout>();
+    const auto dropout = std::make_shared<Dropout>();
     dropout->probability = dropped;
     Linear linear = adapted_linear();
     linear.low_rank->dropout = dropout;
@@ -72,25 +72,6 @@ TEST(LowRank, IsVisitedAsPeftNamesIt) {
   EXPECT_EQ(names, (std::vector<std::string>{"up.weight", "up.bias", "up.lora_B.weight"}));
   EXPECT_TRUE(is_low_rank_parameter("up.lora_A.weight"));
   EXPECT_FALSE(is_low_rank_parameter("lora.weight"));
-}
-
-TEST(Dropout, IsAFunctionOfKeyStreamAndPlace) {
-  const at::Tensor x = at::ones({64, 33});
-  const LowRankDropout dropout{.probability = 0.25, .key = 7};
-  const at::Tensor once = drop_values(x, dropout, 1);
-  EXPECT_TRUE(drop_values(x, dropout, 1).equal(once));
-  // More rows behind them change nothing.
-  EXPECT_TRUE(drop_values(at::ones({100, 33}), dropout, 1).narrow(0, 0, 64).equal(once));
-  EXPECT_FALSE(drop_values(x, dropout, 2).equal(once));
-  EXPECT_FALSE(drop_values(x, {.probability = 0.25, .key = 8}, 1).equal(once));
-}
-
-TEST(Dropout, DropsItsShareAndKeepsTheMean) {
-  const at::Tensor dropped = drop_values(at::ones({200, 500}), {.probability = 0.25, .key = 3}, 0);
-  const at::Tensor none = dropped.eq(0);
-  EXPECT_NEAR(none.to(at::kDouble).mean().item<double>(), 0.25, 0.005);
-  EXPECT_TRUE(dropped.masked_select(none.logical_not()).eq(static_cast<float>(1 / 0.75)).all().item<bool>());
-  EXPECT_NEAR(dropped.mean().item<double>(), 1, 0.01);
 }
 
 }  // namespace

@@ -11,9 +11,11 @@ namespace moellava {
 namespace {
 
 // All parameters after four steps of two micro-batches, and the losses on the way.
-std::vector<at::Tensor> after_training(const TrainSettings& settings, TrainerOptions options,
-                                       bool recompute) {
-  const std::unique_ptr<MoeLlava> model = testing::tiny_model(/*sparse=*/settings.stage == 3);
+std::vector<at::Tensor> after_training(const TrainSettings& settings, TrainerOptions options, bool recompute,
+                                       double dropout = 0) {
+  ModelConfig config = testing::tiny_config(/*sparse=*/settings.stage == 3);
+  config.decoder.embedding_dropout = config.decoder.residual_dropout = dropout;
+  const std::unique_ptr<MoeLlava> model = testing::tiny_model(config);
   const testing::TinyDataset dataset = testing::tiny_dataset(12);
   testing::TinyFeatures features = testing::tiny_features(dataset);
   std::vector<int64_t> lengths;
@@ -37,9 +39,10 @@ std::vector<at::Tensor> after_training(const TrainSettings& settings, TrainerOpt
   return result;
 }
 
-void expect_same_bits(const TrainSettings& settings, const TrainerOptions& options, const std::string& what) {
-  const std::vector<at::Tensor> expected = after_training(settings, options, /*recompute=*/false);
-  const std::vector<at::Tensor> found = after_training(settings, options, /*recompute=*/true);
+void expect_same_bits(const TrainSettings& settings, const TrainerOptions& options, const std::string& what,
+                      double dropout = 0) {
+  const std::vector<at::Tensor> expected = after_training(settings, options, /*recompute=*/false, dropout);
+  const std::vector<at::Tensor> found = after_training(settings, options, /*recompute=*/true, dropout);
   ASSERT_EQ(found.size(), expected.size());
   for (size_t i = 0; i < found.size(); ++i)
     EXPECT_TRUE(found[i].equal(expected[i])) << what << ", tensor " << i;
@@ -64,6 +67,18 @@ TEST(RecomputedTraining, EndsWithTheSameBitsWithAdapters) {
     settings.lora = {.enable = true, .r = 4, .alpha = 8, .dropout = 0.3};
     expect_same_bits(settings, {.aux_loss_coef = 0.5}, "stage " + std::to_string(stage));
   }
+}
+
+// Likewise what the model itself drops, which is another thing in every step and with every seed.
+TEST(RecomputedTraining, EndsWithTheSameBitsWithDropout) {
+  const TrainSettings settings = default_settings(3);
+  expect_same_bits(settings, {.dropout_seed = 5}, "dropout of 0.3", 0.3);
+  const auto loss = [&](uint64_t seed, double dropout) {
+    return after_training(settings, {.dropout_seed = seed}, /*recompute=*/false, dropout)[0][0]
+        .item<double>();
+  };
+  EXPECT_NE(loss(5, 0.3), loss(5, 0));
+  EXPECT_NE(loss(5, 0.3), loss(6, 0.3));
 }
 
 TEST(RecomputedTraining, EndsWithTheSameBitsWhenTheFirstLayersLearnNothing) {

@@ -215,6 +215,15 @@ LoadedModel with_adapters(LoadedModel loaded, const TrainSettings& settings) {
   return loaded;
 }
 
+// What would be left out without a word.
+void require_no_attention_dropout(const ModelConfig& config, const TrainSettings& settings) {
+  const double share = config.decoder.attention_dropout;
+  if (share > 0)
+    throw bad_data((settings.model_name_or_path / "config.json").string(),
+                   "dropout of attention's weights is not supported in training",
+                   {.found = string_printf("%g", share), .expected = "0"});
+}
+
 fs::path starting_folder(const TrainSettings& settings) {
   return goes_on(settings) ? settings.lora.weight_path : settings.model_name_or_path;
 }
@@ -223,12 +232,15 @@ fs::path starting_folder(const TrainSettings& settings) {
 
 LoadedModel outline_for_stage(const TrainSettings& settings) {
   require_fitting_flags(settings);
-  return with_adapters(outline_model(starting_folder(settings), load_options(settings)), settings);
+  LoadedModel outline = outline_model(starting_folder(settings), load_options(settings));
+  require_no_attention_dropout(outline.model->config(), settings);
+  return with_adapters(std::move(outline), settings);
 }
 
 LoadedModel load_for_stage(const TrainSettings& settings) {
   require_fitting_flags(settings);
   LoadedModel loaded = load_model(starting_folder(settings), load_options(settings));
+  require_no_attention_dropout(loaded.model->config(), settings);
   if (becomes_sparse(settings)) require_equal_experts(*loaded.model);
   loaded = with_adapters(std::move(loaded), settings);
   if (!settings.init_tensors.empty()) set_initial_tensors(*loaded.model, settings.init_tensors);

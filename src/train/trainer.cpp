@@ -155,16 +155,15 @@ void Trainer::expect_pictures(int64_t step) {
   }
 }
 
-// What the adapters drop is a function of seed, step and micro-batch.
-void Trainer::choose_dropout(const Batch& samples) const {
-  if (options_.dropout == nullptr) return;
+// What the model and its adapters drop is a function of seed, step and micro-batch.
+uint64_t Trainer::dropout_key(const Batch& samples) const {
   const uint64_t step =
       random_bits(options_.dropout_seed, kDropoutStream, static_cast<uint64_t>(steps_done_));
-  options_.dropout->key = random_bits(step, 0, samples.front());
+  return random_bits(step, 0, samples.front());
 }
 
 ForwardPass Trainer::forward(const MicroBatch& batch) const {
-  choose_dropout(batch.numbers);
+  if (options_.dropout != nullptr) options_.dropout->key = dropout_key(batch.numbers);
   const Decoder& decoder = model_.decoder();
   ForwardPass pass;
   pass.features = features_.gather(batch.pictures);
@@ -187,6 +186,7 @@ DecoderRun Trainer::decoder_run(const MicroBatch& batch, const Spliced& spliced)
   run.moe.balance_gradient = options_.balance_gradient;
   run.moe.expert_processes = experts_.group;
   run.recompute = options_.recompute;
+  run.dropout_key = dropout_key(batch.numbers);
   if (!model_.config().moe.enabled()) return run;
   run.lengths = spliced.lengths;
   run.moe.router_noise = router_noise(batch.numbers, spliced.embeddings.size(1));

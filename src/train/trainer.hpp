@@ -31,8 +31,8 @@ struct TrainerOptions {
   at::Tensor router_noise = {};
   std::optional<uint64_t> gumbel_seed = {};
   bool recompute = false;  // the decoder's layers are computed again in the backward pass, not kept
-  std::shared_ptr<LowRankDropout> dropout = nullptr;  // of the model's adapters
-  uint64_t dropout_seed = 0;
+  std::shared_ptr<Dropout> dropout = nullptr;  // of the model's adapters
+  uint64_t dropout_seed = 0;                   // of theirs and of the model's own
 };
 
 // Experts that not every process has (train/expert_parallel.hpp).
@@ -90,7 +90,7 @@ class Trainer {
   ForwardPass forward(const MicroBatch& batch) const;
   DecoderRun decoder_run(const MicroBatch& batch, const Spliced& spliced) const;
   at::Tensor router_noise(const Batch& samples, int64_t positions) const;
-  void choose_dropout(const Batch& samples) const;
+  uint64_t dropout_key(const Batch& samples) const;
   BadStep bad_loss(const MicroBatch& batch, const ForwardPass& pass) const;
   BadStep bad_gradient(const std::vector<Batch>& batches, const std::string& tensor) const;
   std::vector<std::string> ids(const Batch& samples) const;

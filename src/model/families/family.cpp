@@ -55,6 +55,14 @@ const Family& family_by_name(std::string_view name) {
   return family_of_model_type(name, "family");
 }
 
+double read_dropout(const JsonObject& json, const std::string& key) {
+  const double share = json.number_or(key, 0);
+  if (!(share >= 0 && share < 1))
+    throw bad_data(json.where() + ": " + key, "out of range",
+                   {.found = string_printf("%g", share), .expected = "0 to less than 1"});
+  return share;
+}
+
 DecoderConfig read_common_decoder(const JsonObject& json) {
   DecoderConfig config;
   config.vocab_size = json.integer("vocab_size", 1, 1 << 24);
@@ -66,6 +74,7 @@ DecoderConfig read_common_decoder(const JsonObject& json) {
   config.rope_theta = json.number_or("rope_theta", 10000);
   config.tie_embeddings = json.boolean_or("tie_word_embeddings", false);
   config.max_positions = json.integer_or("max_position_embeddings", 2048, 1, 1 << 30);
+  config.attention_dropout = read_dropout(json, "attention_dropout");
   auto require = [&](bool holds, std::string_view key, const std::string& found,
                      const std::string& expected) {
     if (!holds)
@@ -98,6 +107,7 @@ void write_common_decoder(const DecoderConfig& config, Json& json) {
   json["rope_theta"] = config.rope_theta;
   json["tie_word_embeddings"] = config.tie_embeddings;
   json["max_position_embeddings"] = config.max_positions;
+  json["attention_dropout"] = config.attention_dropout;
 }
 
 }  // namespace moellava

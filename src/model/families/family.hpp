@@ -43,6 +43,8 @@ const Family& family_by_name(std::string_view name);
 
 // The fields all families share, spelled as Llama spells them, with their ranges checked.
 DecoderConfig read_common_decoder(const JsonObject& json);
+// A share that is dropped in training, 0 where the file does not say; its range is checked.
+double read_dropout(const JsonObject& json, const std::string& key);
 void write_common_decoder(const DecoderConfig& config, Json& json);
 
 extern const Family kLlama, kMistral, kPhi, kStableLm, kQwen, kQwen2, kMiniCpm;

@@ -21,6 +21,8 @@ DecoderConfig read_phi(const JsonObject& json) {
   config.activation =
       activation_by_name(json.string_or("hidden_act", "gelu_new"), json.where() + ": hidden_act");
   config.qkv_bias = config.out_bias = config.mlp_bias = true;
+  config.embedding_dropout = read_dropout(json, "embd_pdrop");
+  config.residual_dropout = read_dropout(json, "resid_pdrop");
   config.rotary_fraction = json.number_or("partial_rotary_factor", 0.5);
   if (json.boolean_or("qk_layernorm", false))
     throw bad_data(json.where() + ": qk_layernorm", "not supported");
@@ -31,6 +33,8 @@ void write_phi(const DecoderConfig& config, Json& json) {
   write_common_decoder(config, json);
   json["layer_norm_eps"] = config.norm_eps;
   json["hidden_act"] = activation_name(config.activation);
+  json["embd_pdrop"] = config.embedding_dropout;
+  json["resid_pdrop"] = config.residual_dropout;
   json["partial_rotary_factor"] = config.rotary_fraction;
 }
 

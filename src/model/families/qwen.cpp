@@ -28,6 +28,8 @@ DecoderConfig read_qwen(const JsonObject& json) {
   config.intermediate_size /= 2;
   config.norm_eps = json.number_or("layer_norm_epsilon", 1e-6);
   config.qkv_bias = true;
+  config.embedding_dropout = read_dropout(json, "emb_dropout_prob");
+  config.attention_dropout = read_dropout(json, "attn_dropout_prob");
   config.rotary_fraction = json.number_or("rotary_pct", 1.0);
   config.rope_theta = json.number_or("rotary_emb_base", 10000);
   const int64_t native = json.integer_or("seq_length", 8192, 2, 1 << 30);
@@ -40,8 +42,11 @@ void write_qwen(const DecoderConfig& config, Json& json) {
   write_common_decoder(config, json);
   json.erase("num_key_value_heads");
   json.erase("rope_theta");
+  json.erase("attention_dropout");
   json["intermediate_size"] = config.intermediate_size * 2;
   json["layer_norm_epsilon"] = config.norm_eps;
+  json["emb_dropout_prob"] = config.embedding_dropout;
+  json["attn_dropout_prob"] = config.attention_dropout;
   json["rotary_pct"] = config.rotary_fraction;
   json["rotary_emb_base"] = config.rope_theta;
   if (const int64_t native = std::max(config.dynamic_ntk_length, config.logn_length); native > 0)
