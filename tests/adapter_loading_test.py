@@ -111,7 +111,7 @@ class Reading(AdapterCase):
 
     def test_modules_with_ranks_and_alphas_of_their_own(self):
         matrices = random_matrices({"mlp.up_proj": 6})
-        adapter = self.write_adapter("own", matrices, {"rank_pattern": {"up_proj": 6}, "alpha_pattern": {"mlp.up_proj": 3}})
+        adapter = self.write_adapter("own", matrices, {"rank_pattern": {"up_proj": 6}, "alpha_pattern": {"up_proj": 3}})
         scales = {"self_attn.q_proj": 2, "mlp.up_proj": 3 / 6, "mlp.down_proj": 2}
         self.assert_close(self.logits(adapter, "--model-base", self.base),
                           self.logits(self.merged_by_numpy(matrices, scales)))

@@ -126,6 +126,33 @@ Value of_module(const std::map<std::string, Value>& values, const std::string& m
   return name ? values.at(*name) : otherwise;
 }
 
+// PEFT before 0.14 looks up a module's alpha under the name that rank_pattern has for it, later ones under
+// alpha_pattern's own. Only 0.18 and later say who wrote the file.
+void require_one_meaning(const AdapterConfig& config, const JsonObject& json) {
+  if (json.has("peft_version")) return;
+  const auto alone = [&](const std::string& name) {
+    return config.ranks.contains(name) && !config.alphas.contains(name);
+  };
+  const auto changes = [&](const std::string& name) {
+    const auto alpha = config.alphas.find(name);
+    return alpha != config.alphas.end() && alpha->second != config.settings.alpha;
+  };
+  const auto refuse = [&](const std::string& rank, const std::string& alpha) {
+    throw bad_data(json.where() + ": alpha_pattern", "another name for a module than in rank_pattern",
+                   {.found = "\"" + alpha + "\" and \"" + rank + "\"",
+                    .expected = "one name in both",
+                    .hint = "versions of PEFT take it differently; those from 0.18 on name themselves"});
+  };
+  for (const auto& [name, alpha] : config.alphas) {
+    const auto rank = changes(name) ? first_end(name, alone) : std::nullopt;
+    if (rank) refuse(*rank, name);
+  }
+  for (const auto& [name, rank] : config.ranks) {
+    const auto alpha = alone(name) ? first_end(name, changes) : std::nullopt;
+    if (alpha) refuse(name, *alpha);
+  }
+}
+
 Json whole_number_or(double value) {
   const auto whole = static_cast<int64_t>(value);
   return static_cast<double>(whole) == value ? Json(whole) : Json(value);
@@ -177,29 +204,32 @@ AdapterConfig read_adapter_config(const std::filesystem::path& path) {
       require_in_range(config.alphas[name], 0, kLargestAlpha, alphas.where() + ": " + name);
     }
   }
+  require_one_meaning(config, json);
   return config;
 }
 
 Json adapter_config_json(const AdapterConfig& config) {
   Json alphas = Json::object();
   for (const auto& [name, alpha] : config.alphas) alphas[name] = whole_number_or(alpha);
-  return {{"peft_type", "LORA"},
-          {"task_type", "CAUSAL_LM"},
-          {"base_model_name_or_path", config.base.empty() ? Json() : Json(config.base)},
-          {"r", config.settings.rank},
-          {"lora_alpha", whole_number_or(config.settings.alpha)},
-          {"lora_dropout", config.settings.dropout},
-          {"use_rslora", config.settings.rank_stabilised},
-          {"target_modules", config.targets},
-          {"rank_pattern", config.ranks},
-          {"alpha_pattern", alphas},
-          {"bias", "none"},
-          {"fan_in_fan_out", false},
-          {"init_lora_weights", true},
-          {"inference_mode", true},
-          {"modules_to_save", nullptr},
-          {"layers_to_transform", nullptr},
-          {"layers_pattern", nullptr}};
+  Json json = {{"peft_type", "LORA"},
+               {"task_type", "CAUSAL_LM"},
+               {"base_model_name_or_path", config.base.empty() ? Json() : Json(config.base)},
+               {"r", config.settings.rank},
+               {"lora_alpha", whole_number_or(config.settings.alpha)},
+               {"lora_dropout", config.settings.dropout},
+               {"target_modules", config.targets},
+               {"rank_pattern", config.ranks},
+               {"alpha_pattern", alphas},
+               {"bias", "none"},
+               {"fan_in_fan_out", false},
+               {"init_lora_weights", true},
+               {"inference_mode", true},
+               {"modules_to_save", nullptr},
+               {"layers_to_transform", nullptr},
+               {"layers_pattern", nullptr}};
+  // PEFT before 0.8 does not know the field and refuses it.
+  if (config.settings.rank_stabilised) json["use_rslora"] = true;
+  return json;
 }
 
 }  // namespace moellava

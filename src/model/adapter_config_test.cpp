@@ -71,6 +71,27 @@ TEST_F(AdapterConfigTest, WhatIsWrittenIsRead) {
   const Json written = adapter_config_json(config);
   EXPECT_EQ(adapter_config_json(read(written.dump())), written);
   EXPECT_EQ(written.at("lora_alpha").dump(), "8");
+  EXPECT_FALSE(written.contains("use_rslora"));
+  EXPECT_EQ(adapter_config_json(read_with({{"use_rslora", true}})).at("use_rslora"), true);
+}
+
+TEST_F(AdapterConfigTest, NamesThatVersionsOfPeftTakeDifferentlyAreRefused) {
+  const std::string full = "layers.1.mlp.up_proj";
+  const auto patterns = [](const Json& ranks, const Json& alphas, const Json& more = Json::object()) {
+    Json json = kGood;
+    json.update({{"rank_pattern", ranks}, {"alpha_pattern", alphas}});
+    json.update(more);
+    return json.dump();
+  };
+  const std::string expected = "alpha_pattern: another name for a module than in rank_pattern: found ";
+  EXPECT_THAT(refusal(patterns({{"up_proj", 2}}, {{full, 3}})),
+              HasSubstr(expected + '"' + full + "\" and \"up_proj\""));
+  EXPECT_THAT(refusal(patterns({{full, 2}}, {{"up_proj", 3}})),
+              HasSubstr(expected + "\"up_proj\" and \"" + full + '"'));
+  EXPECT_EQ(read(patterns({{"up_proj", 2}}, {{full, 3}}, {{"peft_version", "0.18.0"}})).alpha_of(full), 3);
+  EXPECT_EQ(read(patterns({{"up_proj", 2}}, {{full, 8}})).alpha_of(full), 8);  // the others' alpha, too
+  EXPECT_EQ(read(patterns({{"up_proj", 2}}, {{"up_proj", 3}, {full, 3}})).alpha_of(full), 3);
+  EXPECT_EQ(read(patterns({{"up_proj", 2}}, {{"q_proj", 3}})).rank_of(full), 2);
 }
 
 // Then the tensors alone say where adapters are.
@@ -158,8 +179,10 @@ TEST_F(AdapterConfigTest, RefusesFilesThatAreNoConfig) {
 // Many names that fit one another must not take long.
 TEST_F(AdapterConfigTest, ManyPatternsAreLookedUpAtOnce) {
   Json ranks;
-  for (int i = 0; i < 20'000; ++i) ranks["layers." + std::to_string(i) + ".mlp.up_proj"] = 1 + i % 9;
-  EXPECT_EQ(read_with({{"rank_pattern", ranks}}).rank_of("model.layers.19999.mlp.up_proj"), 1 + 19'999 % 9);
+  for (int i = 0; i < 15'000; ++i) ranks["layers." + std::to_string(i) + ".mlp.up_proj"] = 1 + i % 9;
+  const AdapterConfig config = read_with({{"rank_pattern", ranks}, {"alpha_pattern", ranks}});
+  EXPECT_EQ(config.rank_of("model.layers.14999.mlp.up_proj"), 1 + 14'999 % 9);
+  EXPECT_EQ(config.alpha_of("model.layers.14999.mlp.up_proj"), 1 + 14'999 % 9);
 }
 
 }  // namespace
