@@ -202,15 +202,16 @@ def minicpm_logits(model, embeddings):
     return model.lm_head(x / (config.hidden_size / config.dim_model_base))[0]
 
 
-def add_experts(model):
-    for index in MOE_LAYERS:
+def add_experts(model, layers=MOE_LAYERS):
+    for index in layers:
         model.model.layers[index].mlp = Moe(model.model.layers[index].mlp)
 
 
 def add_projector(model, width):
+    hidden = model.config.hidden_size
     model.model.mm_projector = nn.Module()
     model.model.mm_projector.image_spatial_proj = nn.Sequential(
-        nn.Linear(width, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, HIDDEN))
+        nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, hidden))
 
 
 def clip_features():
