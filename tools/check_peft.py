@@ -9,10 +9,11 @@ reads     PEFT wraps transformers' model, its matrices are drawn and PEFT saves 
 merges    the same for models that transformers does not know: weights only
 writes    the program trains an adapter, a new one or one of PEFT's: PEFT loads it, no key missing or left over, and
           computes the same logits
+trains    one step of the program with an adapter of PEFT: loss and gradients of its matrices are those of PEFT
 refuses   what PEFT saves and we do not support: by name
 
-PEFT computes in float64. Differences are relative to the largest magnitude and at most 1e-5 for logits, 1e-6 for
-weights; `change` is how far the adapter moves the logits. The exit status is 1 when anything differs."""
+PEFT computes in float64. Differences are relative to the largest magnitude and at most 1e-6 for weights, 1e-5 for all
+else; `change` is how far the adapter moves the logits. The exit status is 1 when anything differs."""
 import argparse
 import functools
 import json
@@ -32,7 +33,7 @@ from peft_models import (GOLDEN, LLAMA, MINICPM, MISTRAL, PATTERNS, PHI, QWEN2, 
 sys.path.insert(0, str(GOLDEN.parent))
 import train_tiny_folder  # noqa: E402
 
-TOLERANCES = {"logits": 1e-5, "weights": 1e-6}
+TOLERANCES = {"logits": 1e-5, "weights": 1e-6, "loss": 1e-5, "gradients": 1e-5}
 READ = [*((base, "plain", {}) for base in (LLAMA, PHI, MISTRAL, QWEN2, MINICPM, SIGLIP)), (QWEN2, "patterns", PATTERNS),
         (QWEN2, "target pattern", {"target_modules": r".*\.(q_proj|experts\.1\.up_proj)"}),
         (QWEN2, "some layers", {"layers_to_transform": [1, 3]}), (QWEN2, "but one", {"exclude_modules": ["o_proj"]}),
@@ -41,6 +42,7 @@ READ = [*((base, "plain", {}) for base in (LLAMA, PHI, MISTRAL, QWEN2, MINICPM, 
 MERGED = ["llama/ckpt", "phi/ckpt", "qwen/ckpt", "qwen/ckpt_dense", "stablelm/ckpt"]
 WRITTEN = [(LLAMA, "2", None), (PHI, "2", None), (SIGLIP, "3", None), (QWEN2, "finetune", None),
            (QWEN2, "finetune", PATTERNS)]
+TRAINED = [LLAMA, PHI, SIGLIP]  # dense: the loss of a mixture of experts has more in it than PEFT knows
 
 
 def fail(message):
@@ -82,17 +84,13 @@ class Program:
                  self.work / "merged")
         return tensors_of(self.work / "merged")
 
-    def train(self, base, stage, adapter, go_on_from):
+    def train(self, base, stage, adapter, *flags):
         data = self.work / "data"
         train_tiny_folder.write_data(data)
-        which = ["--lora_r", 4, "--lora_alpha", 8, "--only_lora_ffn", "False"]
-        if go_on_from:
-            which = ["--lora_weight_path", go_on_from]
         self.run("train", "--stage", stage, "--model_name_or_path", GOLDEN / base, "--vision_tower", tower_of(base),
                  "--data_path", data / "data.json", "--image_folder", data / "images", "--output_dir", adapter,
-                 "--max_steps", 4, "--per_device_train_batch_size", 2, "--learning_rate", 1e-2, "--threads", 1,
-                 "--feature_cache", "none", "--lora_enable", "True", *which,
-                 *(["--num_experts", reference.EXPERTS] if stage == "3" else []))
+                 "--per_device_train_batch_size", 2, "--learning_rate", 1e-2, "--feature_cache", "none", "--threads", 1,
+                 "--lora_enable", "True", *flags)
 
 
 def check_reading(base, form, settings, program):
@@ -121,11 +119,13 @@ def check_merging(base, program):
 
 
 def check_writing(base, stage, of_peft, program):
-    adapter, before = program.work / "trained", None
+    adapter, flags = program.work / "trained", ["--lora_r", 4, "--lora_alpha", 8, "--only_lora_ffn", "False"]
     if of_peft:
-        before = program.work / "adapter"
-        wrap(base, of_peft).save_pretrained(before)
-    program.train(base, stage, adapter, before)
+        wrap(base, of_peft).save_pretrained(program.work / "adapter")
+        flags = ["--lora_weight_path", program.work / "adapter"]
+    if stage == "3":
+        flags += ["--num_experts", reference.EXPERTS]
+    program.train(base, stage, adapter, "--max_steps", 4, *flags)
     config = json.loads((adapter / "config.json").read_text())
     model = load_base(base, config["moe"]["moe_layers_idx"] if stage == "3" else ())
     wrapped = peft.PeftModel.from_pretrained(model, adapter).eval()
@@ -138,6 +138,28 @@ def check_writing(base, stage, of_peft, program):
     found, vision = program.dump(adapter, base)
     expected = logits_of(wrapped.get_base_model(), base, vision)
     return {"change": relative(logits_of(load_base(base), base, vision), expected), "logits": relative(found, expected)}
+
+
+def check_training(base, program):
+    """The embeddings [B, T, H] and labels [B, T] of the step are the program's; what pads them is behind the rest."""
+    wrapped, adapter, step = wrap(base, {}).double(), program.work / "adapter", program.work / "step"
+    wrapped.save_pretrained(adapter)
+    program.train(base, "2", program.work / "trained", "--max_steps", 1, "--lora_weight_path", adapter,
+                  "--lora_dropout", 0, "--dump_step", step)
+    embeddings = torch.from_numpy(numpy.load(step / "embeddings.npy")).double()
+    labels = torch.from_numpy(numpy.load(step / "labels.npy")).long()
+    with torch.enable_grad():
+        loss = wrapped.get_base_model()(inputs_embeds=embeddings, labels=labels).loss
+        loss.backward()
+    found = json.loads((program.work / "trained/trainer_state.json").read_text())["log_history"][0]["loss"]
+    worst, matrices = 0, 0
+    for name, matrix in wrapped.get_base_model().named_parameters():
+        if ".lora_" in name:
+            gradient = numpy.load(step / f"gradients/{name.replace('.default', '')}.npy")
+            worst, matrices = max(worst, relative(torch.from_numpy(gradient), matrix.grad)), matrices + 1
+    if matrices == 0:
+        fail(f"{base}: no matrix has a gradient")
+    return {"loss": abs(found - float(loss)) / float(loss), "gradients": worst}
 
 
 def check_refusal(name, settings, program):
@@ -158,6 +180,8 @@ def checks():
     for base, stage, of_peft in WRITTEN:
         form = f"stage {stage}" + (", goes on" if of_peft else "")
         yield "writes", base, form, functools.partial(check_writing, base, stage, of_peft)
+    for base in TRAINED:
+        yield "trains", base, "plain", functools.partial(check_training, base)
     for name, settings in REFUSED.items():
         yield "refuses", QWEN2, name, functools.partial(check_refusal, name, settings)
 
@@ -169,12 +193,13 @@ def main():
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     differs = 0
-    print("| what | model | form | change | logits | weights |\n|---|---|---|---|---|---|")
+    columns = ["change", *TOLERANCES]
+    print("| " + " | ".join(["what", "model", "form", *columns]) + " |\n" + "|---" * (3 + len(columns)) + "|")
     for number, (what, base, form, check) in enumerate(checks(), 1):
         print(f"check {number}: {what} {base}, {form}", file=sys.stderr)
         with tempfile.TemporaryDirectory() as work:
             found = check(Program(options.program.resolve(), pathlib.Path(work)))
-        cells = [f"{found[kind]:.1e}" if kind in found else "" for kind in ("change", "logits", "weights")]
+        cells = [f"{found[kind]:.1e}" if kind in found else "" for kind in columns]
         print("| " + " | ".join([what, base, form, *cells]) + " |", flush=True)
         differs += any(not found[kind] <= most for kind, most in TOLERANCES.items() if kind in found)
         differs += found.get("change", 1) < 0.1  # an adapter that does nothing shows nothing
