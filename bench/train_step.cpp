@@ -23,7 +23,7 @@
 namespace moellava {
 namespace {
 
-// SmolLM2-135M with EfficientNet-Lite0, the models of the demo.
+// SmolLM2-135M, the demo's language model.
 DecoderConfig decoder_config() {
   return {.vocab_size = 49152,
           .hidden_size = 576,
@@ -36,8 +36,8 @@ DecoderConfig decoder_config() {
 }
 constexpr int64_t kExperts = 4;
 constexpr double kCapacityFactor = 1.5, kBalance = 0.01, kLearningRate = 2e-4;
-// A batch of the demo: a picture, its questions and answers.
-constexpr int64_t kSamples = 8, kWords = 80, kTrainedWords = 24;
+// A sample of the demo: a picture, its questions and answers.
+constexpr int64_t kWords = 80, kTrainedWords = 24;
 
 // Uniform in [-bound, bound): a hash of the place and of `stream`. train_step.py makes the same numbers, so
 // that both sides start from the same weights.
@@ -82,9 +82,13 @@ class Work {
 
 class LayerWork : public Work {
  public:
-  explicit LayerWork(int64_t tokens)
+  LayerWork(int64_t tokens, bool gated)
       : layer_({.experts = kExperts, .top_k = 2, .capacity_factor = kCapacityFactor},
-               {.width = decoder_config().hidden_size, .inner = decoder_config().intermediate_size}),
+               {.width = decoder_config().hidden_size,
+                .inner = decoder_config().intermediate_size,
+                .gated = gated,
+                .bias = !gated,
+                .activation = gated ? Activation::Silu : Activation::GeluTanh}),
         x_(hashed({tokens, decoder_config().hidden_size}, 1, 1).requires_grad_(true)),
         gradient_(hashed(x_.sizes(), 1, 2)) {
     Filler fill;
@@ -111,7 +115,8 @@ class LayerWork : public Work {
 // One batch: every sample a picture, then words, the last of which are trained.
 class OneBatch : public Dataset {
  public:
-  size_t size() const override { return kSamples; }
+  explicit OneBatch(size_t samples) : samples_(samples) {}
+  size_t size() const override { return samples_; }
   Sample sample(size_t number) const override {
     Sample sample{.id = std::to_string(number), .tokens = {}, .pictures = pictures(number)};
     sample.tokens.ids.push_back(kImageTokenId);
@@ -124,18 +129,21 @@ class OneBatch : public Dataset {
     return sample;
   }
   std::vector<size_t> pictures(size_t number) const override { return {number}; }
+
+ private:
+  size_t samples_;
 };
 
 // From the cache on disk, as in a run.
 class CachedFeatures : public PictureFeatures {
  public:
-  explicit CachedFeatures(const VisionConfig& vision)
+  CachedFeatures(const VisionConfig& vision, size_t pictures)
       : shape_{vision.tokens(), vision.hidden_size},
         cache_(std::filesystem::temp_directory_path() / ("train_step." + std::to_string(::getpid())), 0,
                values()) {
-    for (int64_t picture = 0; picture < kSamples; ++picture) {
-      const at::Tensor features = hashed(shape_, 1, 1'000'000 + picture);
-      cache_.write(static_cast<uint64_t>(picture), {features.const_data_ptr<float>(), values()});
+    for (size_t picture = 0; picture < pictures; ++picture) {
+      const at::Tensor features = hashed(shape_, 1, static_cast<int64_t>(1'000'000 + picture));
+      cache_.write(picture, {features.const_data_ptr<float>(), values()});
     }
   }
   ~CachedFeatures() override { std::filesystem::remove_all(cache_.folder()); }
@@ -156,28 +164,30 @@ class CachedFeatures : public PictureFeatures {
   FeatureCache cache_;
 };
 
-ModelConfig model_config() {
+ModelConfig model_config(const VisionConfig& vision) {
   ModelConfig config;
   config.family = "llama";
   config.decoder = decoder_config();
   config.moe.layers = moe_layers_of_mode("sparse", config.decoder.layers);
   config.moe.experts.assign(config.moe.layers.size(), kExperts);
   config.moe.capacity_factor = kCapacityFactor;
-  config.vision = efficientnet_lite0_config();
+  config.vision = vision;
   return config;
 }
 
 class StepWork : public Work {
  public:
-  StepWork() : model_(model_config()), features_(*model_.config().vision) {
+  StepWork(size_t samples, const VisionConfig& vision)
+      : model_(model_config(vision)), batch_(samples), features_(vision, samples) {
     Filler fill;
     model_.visit([&](const std::string& name, at::Tensor& tensor) {
       if (name.find(".image_tower.") == std::string::npos) fill(name, tensor);
     });
-    const int64_t positions = kWords + model_.config().vision->tokens();
+    const int64_t positions = kWords + vision.tokens();
     trainer_ = std::make_unique<Trainer>(
         model_, batch_, features_,
-        BatchPlan(42, std::vector<int64_t>(kSamples, positions), kSamples, /*accumulation=*/1),
+        BatchPlan(42, std::vector<int64_t>(samples, positions), static_cast<int64_t>(samples),
+                  /*accumulation=*/1),
         select_trainable(model_, default_settings(3)),
         TrainerOptions{
             .schedule = {.kind = ScheduleKind::Constant, .peak = kLearningRate, .total_steps = 1000},
@@ -201,6 +211,17 @@ double peak_bytes() {
   return static_cast<double>(usage.ru_maxrss) * 1024;
 }
 
+// The rows of train_step.py; nullptr for none of them.
+std::unique_ptr<Work> work_of(const std::string& kind, int64_t size) {
+  if (kind == "plain-layer" || kind == "gated-layer")
+    return std::make_unique<LayerWork>(size, /*gated=*/kind == "gated-layer");
+  const auto samples = static_cast<size_t>(size);
+  if (kind == "step") return std::make_unique<StepWork>(samples, efficientnet_lite0_config());
+  if (kind == "clip-step")  // CLIP-Large of 336 pixels is what a tower is by default
+    return std::make_unique<StepWork>(samples, VisionConfig());
+  return nullptr;
+}
+
 int serve(Work& work) {
   std::cout << "ready" << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
@@ -215,19 +236,14 @@ int serve(Work& work) {
 }  // namespace
 }  // namespace moellava
 
-// train_step THREADS TOKENS: a layer with so many tokens, or with 0 a whole step.
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: train_step THREADS TOKENS (see bench/train_step.py)\n");
-    return 2;
-  }
-  at::set_num_threads(std::stoi(argv[1]));
-  moellava::keep_freed_memory();
   std::unique_ptr<moellava::Work> work;
-  if (const int64_t tokens = std::stoll(argv[2]); tokens > 0) {
-    work = std::make_unique<moellava::LayerWork>(tokens);
-  } else {
-    work = std::make_unique<moellava::StepWork>();
+  if (argc == 4) {
+    at::set_num_threads(std::stoi(argv[1]));
+    moellava::keep_freed_memory();
+    work = moellava::work_of(argv[2], std::stoll(argv[3]));
   }
-  return moellava::serve(*work);
+  if (work != nullptr) return moellava::serve(*work);
+  std::fprintf(stderr, "usage: train_step THREADS KIND SIZE (see bench/train_step.py)\n");
+  return 2;
 }
