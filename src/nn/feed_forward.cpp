@@ -1,5 +1,9 @@
 #include "nn/feed_forward.hpp"
 
+#include <algorithm>
+
+#include "nn/grouped_linear.hpp"
+
 namespace moellava {
 
 FeedForward::FeedForward(const FeedForwardConfig& config)
@@ -23,6 +27,38 @@ void FeedForward::visit_linears(const std::string& prefix, const LinearVisitor& 
   if (gated) visitor(prefix + ".gate_proj", gate_proj);
   visitor(prefix + ".up_proj", up_proj);
   visitor(prefix + ".down_proj", down_proj);
+}
+
+namespace {
+
+bool can_be_grouped(const FeedForward& part) {
+  return can_be_grouped(part.up_proj) && can_be_grouped(part.down_proj) &&
+         (!part.gated || can_be_grouped(part.gate_proj));
+}
+
+}  // namespace
+
+std::vector<at::Tensor> grouped_feed_forward(const std::vector<at::Tensor>& xs,
+                                             const std::vector<const FeedForward*>& parts) {
+  std::vector<at::Tensor> inner;  // [G] of [N, I]
+  if (!std::all_of(parts.begin(), parts.end(),
+                   [](const FeedForward* part) { return can_be_grouped(*part); })) {
+    for (size_t g = 0; g < xs.size(); ++g) inner.push_back((*parts[g])(xs[g]));
+    return inner;
+  }
+  const auto layers = [&](Linear FeedForward::*which) {
+    std::vector<const Linear*> result;
+    for (const FeedForward* part : parts) result.push_back(&(part->*which));
+    return result;
+  };
+  const bool gated = parts.front()->gated;
+  inner = grouped_linear(xs, layers(gated ? &FeedForward::gate_proj : &FeedForward::up_proj));
+  for (at::Tensor& x : inner) x = activate(parts.front()->activation, x);
+  if (gated) {
+    const std::vector<at::Tensor> up = grouped_linear(xs, layers(&FeedForward::up_proj));
+    for (size_t g = 0; g < inner.size(); ++g) inner[g] = inner[g] * up[g];
+  }
+  return grouped_linear(inner, layers(&FeedForward::down_proj));
 }
 
 }  // namespace moellava

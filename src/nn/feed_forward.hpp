@@ -2,6 +2,8 @@
 // gate.
 #pragma once
 
+#include <vector>
+
 #include "nn/activation.hpp"
 #include "nn/linear.hpp"
 
@@ -29,5 +31,10 @@ struct FeedForward {
   void visit(const std::string& prefix, const ParameterVisitor& visitor);
   void visit_linears(const std::string& prefix, const LinearVisitor& visitor);
 };
+
+// Several of one shape, each on its own rows (nn/grouped_linear.hpp): xs [G] of [N, H], parts [G] -> [G] of
+// [N, H]. Layers that cannot be grouped compute one after another.
+std::vector<at::Tensor> grouped_feed_forward(const std::vector<at::Tensor>& xs,
+                                             const std::vector<const FeedForward*>& parts);
 
 }  // namespace moellava

@@ -1,6 +1,11 @@
 #include "nn/feed_forward.hpp"
 
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+
 #include <cmath>
+#include <numeric>
 
 #include "nn/norm.hpp"
 #include "tests/testing.hpp"
@@ -36,9 +41,9 @@ TEST(Activation, EqualsItsFormula) {
   }
 }
 
-FeedForward make_feed_forward(bool gated) {
+FeedForward make_feed_forward(bool gated, uint64_t seed = 10) {
   FeedForward ffn({.width = 4, .inner = 6, .gated = gated, .bias = true, .activation = Activation::Silu});
-  uint64_t stream = 10;
+  uint64_t stream = seed;
   ffn.visit("", [&](const std::string&, at::Tensor& tensor) {
     tensor = random_tensor(tensor.sizes(), ++stream, at::kDouble);
   });
@@ -61,6 +66,111 @@ TEST(FeedForward, Gradient) {
     expect_gradient_matches([&] { return ffn(x).square().sum(); },
                             {x, ffn.up_proj.weight, ffn.down_proj.bias});
   }
+}
+
+// Threads that share groups, and the number there was.
+class Threads {
+ public:
+  explicit Threads(int count) : before_(at::get_num_threads()) { at::set_num_threads(count); }
+  ~Threads() { at::set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+// Output, then the gradients of rows and of every parameter, undefined ones as zeros.
+std::vector<at::Tensor> output_and_gradients(const at::Tensor& y, const at::Tensor& x,
+                                             std::vector<FeedForward>& parts) {
+  std::vector<at::Tensor> inputs{x}, results{y.detach()};
+  for (FeedForward& part : parts)
+    part.visit("", [&](const std::string&, at::Tensor& tensor) { inputs.push_back(tensor); });
+  const auto gradients = torch::autograd::grad({(y * y.detach().cos()).sum()}, inputs, {}, std::nullopt,
+                                               /*create_graph=*/false, /*allow_unused=*/true);
+  for (size_t i = 0; i < inputs.size(); ++i)
+    results.push_back(gradients[i].defined() ? gradients[i] : at::zeros_like(inputs[i]));
+  return results;
+}
+
+std::vector<const FeedForward*> pointers_to(const std::vector<FeedForward>& parts) {
+  std::vector<const FeedForward*> pointers;
+  for (const FeedForward& part : parts) pointers.push_back(&part);
+  return pointers;
+}
+
+TEST(GroupedFeedForward, EqualsEachOnItsRows) {
+  const Threads threads(3);
+  for (const std::vector<int64_t>& counts :  // several tiles of rows, and less than one
+       {std::vector<int64_t>{600, 1, 97}, std::vector<int64_t>{2, 3}}) {
+    for (bool gated : {true, false}) {
+      std::vector<FeedForward> parts;
+      for (size_t g = 0; g < counts.size(); ++g) parts.push_back(make_feed_forward(gated, 100 * g));
+      for (FeedForward& part : parts)
+        part.visit("", [](const std::string&, at::Tensor& tensor) { tensor.requires_grad_(true); });
+      const int64_t rows = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+      const at::Tensor x = random_tensor({rows, 4}, 1, at::kDouble).requires_grad_(true);
+      const std::vector<at::Tensor> xs = x.split_with_sizes(counts, 0);
+
+      std::vector<at::Tensor> outputs;
+      for (size_t g = 0; g < counts.size(); ++g) outputs.push_back(parts[g](xs[g]));
+      const auto expected = output_and_gradients(at::cat(outputs), x, parts);
+      const auto grouped =
+          output_and_gradients(at::cat(grouped_feed_forward(xs, pointers_to(parts))), x, parts);
+      ASSERT_EQ(grouped.size(), expected.size());
+      for (size_t i = 0; i < grouped.size(); ++i) EXPECT_TENSORS_CLOSE(grouped[i], expected[i]);
+    }
+  }
+}
+
+// So that experts that are spread over processes come to the same bits.
+TEST(GroupedFeedForward, BitsOfAGroupDependOnItsOwnRowsAlone) {
+  const Threads threads(2);
+  std::vector<FeedForward> parts;
+  for (uint64_t g = 0; g < 2; ++g) {
+    parts.push_back(make_feed_forward(true, 100 * g));
+    parts[g].visit("", [](const std::string&, at::Tensor& tensor) { tensor = tensor.to(at::kFloat); });
+  }
+  const at::Tensor x = random_tensor({77, 4}, 1);
+  const auto both = grouped_feed_forward({random_tensor({13, 4}, 2), x}, pointers_to(parts));
+  EXPECT_TRUE(grouped_feed_forward({x}, {&parts[1]})[0].equal(both[1]));
+}
+
+TEST(GroupedFeedForward, GradientOfWhatIsTrainedAlone) {
+  std::vector<FeedForward> parts{make_feed_forward(true), make_feed_forward(true, 100)};
+  parts[0].up_proj.weight.requires_grad_(true);
+  const std::vector<at::Tensor> xs{random_tensor({3, 4}, 1, at::kDouble),
+                                   random_tensor({2, 4}, 2, at::kDouble)};
+  at::cat(grouped_feed_forward(xs, pointers_to(parts))).sum().backward();
+  EXPECT_TRUE(parts[0].up_proj.weight.grad().defined());
+  EXPECT_FALSE(parts[0].gate_proj.weight.grad().defined());
+  const at::NoGradGuard no_grad;
+  EXPECT_FALSE(grouped_feed_forward(xs, pointers_to(parts))[0].requires_grad());
+}
+
+TEST(GroupedFeedForward, AnAdapterThatAddsNothingChangesNoBit) {
+  std::vector<FeedForward> parts{make_feed_forward(true), make_feed_forward(true, 100)};
+  const std::vector<at::Tensor> xs{random_tensor({2, 4}, 1, at::kDouble),
+                                   random_tensor({3, 4}, 2, at::kDouble)};
+  const auto before = grouped_feed_forward(xs, pointers_to(parts));
+  const auto adapt = [&](const at::Tensor& b) {
+    parts[0].up_proj.low_rank = LowRank{.a = random_tensor({2, 4}, 2, at::kDouble), .b = b, .scale = 2};
+  };
+  adapt(at::zeros({6, 2}, at::kDouble));
+  EXPECT_TRUE(grouped_feed_forward(xs, pointers_to(parts))[0].equal(before[0]));
+  adapt(random_tensor({6, 2}, 3, at::kDouble));
+  const auto after = grouped_feed_forward(xs, pointers_to(parts));
+  EXPECT_TENSORS_CLOSE(after[0], parts[0](xs[0]));
+  EXPECT_TRUE(after[1].equal(before[1]));
+}
+
+TEST(GroupedFeedForward, HalfWeightsComputeOneAfterAnother) {
+  std::vector<FeedForward> parts(2, make_feed_forward(true));
+  for (FeedForward& part : parts)
+    part.visit("", [](const std::string&, at::Tensor& tensor) { tensor = tensor.to(at::kBFloat16); });
+  const std::vector<at::Tensor> xs{random_tensor({2, 4}, 1), random_tensor({3, 4}, 2)};
+  const auto outputs = grouped_feed_forward(xs, pointers_to(parts));
+  for (size_t g = 0; g < 2; ++g) EXPECT_TRUE(outputs[g].equal(parts[g](xs[g])));
 }
 
 TEST(Norm, EqualsTheFormula) {

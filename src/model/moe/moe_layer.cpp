@@ -64,13 +64,15 @@ MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at:
 
 at::Tensor MoeLayer::run_experts(const at::Tensor& rows, std::span<const int64_t> counts,
                                  std::span<const size_t> places) const {
-  std::vector<at::Tensor> outputs;
   // One split, whose backward is one concatenation.
-  const std::vector<at::Tensor> parts = rows.split_with_sizes({counts.data(), counts.size()}, 0);
+  std::vector<at::Tensor> parts = rows.split_with_sizes({counts.data(), counts.size()}, 0);
+  std::erase_if(parts, [](const at::Tensor& part) { return part.size(0) == 0; });
+  if (parts.empty()) return rows;
+  std::vector<const FeedForward*> chosen;
   for (size_t i = 0; i < counts.size(); ++i) {
-    if (counts[i] > 0) outputs.push_back(experts[places[i]](parts[i]));
+    if (counts[i] > 0) chosen.push_back(&experts[places[i]]);
   }
-  return outputs.empty() ? rows : at::cat(outputs, 0);
+  return at::cat(grouped_feed_forward(parts, chosen), 0);
 }
 
 at::Tensor MoeLayer::run_spread_experts(const at::Tensor& rows, const std::vector<int64_t>& counts,
