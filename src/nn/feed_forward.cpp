@@ -40,25 +40,31 @@ bool can_be_grouped(const FeedForward& part) {
 
 std::vector<at::Tensor> grouped_feed_forward(const std::vector<at::Tensor>& xs,
                                              const std::vector<const FeedForward*>& parts) {
-  std::vector<at::Tensor> inner;  // [G] of [N, I]
+  const size_t count = xs.size();
+  std::vector<at::Tensor> hidden;  // [G] of [N, F], what the last matrix multiplies
   if (!std::all_of(parts.begin(), parts.end(),
                    [](const FeedForward* part) { return can_be_grouped(*part); })) {
-    for (size_t g = 0; g < xs.size(); ++g) inner.push_back((*parts[g])(xs[g]));
-    return inner;
+    std::vector<at::Tensor> outputs;
+    for (size_t g = 0; g < count; ++g) outputs.push_back((*parts[g])(xs[g]));
+    return outputs;
   }
-  const auto layers = [&](Linear FeedForward::*which) {
-    std::vector<const Linear*> result;
-    for (const FeedForward* part : parts) result.push_back(&(part->*which));
-    return result;
-  };
+  // All that multiply the rows at once: ups, then gates.
+  std::vector<at::Tensor> inputs = xs;
+  std::vector<const Linear*> first, last;
+  for (const FeedForward* part : parts) first.push_back(&part->up_proj);
+  for (const FeedForward* part : parts) last.push_back(&part->down_proj);
   const bool gated = parts.front()->gated;
-  inner = grouped_linear(xs, layers(gated ? &FeedForward::gate_proj : &FeedForward::up_proj));
-  for (at::Tensor& x : inner) x = activate(parts.front()->activation, x);
   if (gated) {
-    const std::vector<at::Tensor> up = grouped_linear(xs, layers(&FeedForward::up_proj));
-    for (size_t g = 0; g < inner.size(); ++g) inner[g] = inner[g] * up[g];
+    inputs.insert(inputs.end(), xs.begin(), xs.end());
+    for (const FeedForward* part : parts) first.push_back(&part->gate_proj);
   }
-  return grouped_linear(inner, layers(&FeedForward::down_proj));
+  const std::vector<at::Tensor> inner = grouped_linear(inputs, first);  // [G or 2G] of [N, F]
+  for (size_t g = 0; g < count; ++g) {
+    const Activation activation = parts[g]->activation;
+    hidden.push_back(gated ? activate(activation, inner[count + g]) * inner[g]
+                           : activate(activation, inner[g]));
+  }
+  return grouped_linear(hidden, last);
 }
 
 }  // namespace moellava

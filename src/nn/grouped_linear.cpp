@@ -19,11 +19,11 @@ namespace {
 using torch::autograd::SavedVariable;
 using torch::autograd::variable_list;
 
-// Rows and outputs of a tile at most: large enough for a product at full speed, small enough to share out.
-constexpr int64_t kTileRows = 512, kTileOutputs = 1024;
+// Rows and columns of a tile at most: large enough for a product at full speed, small enough to share out.
+constexpr int64_t kTileRows = 512, kTileColumns = 1024;
 constexpr int64_t kTileStep = 16;  // values of a cache line
 
-// The stretch [begin, begin + count) of a group's rows or outputs.
+// The stretch [begin, begin + count) of a product's rows or columns.
 struct Stretch {
   int64_t begin, count;
 };
@@ -39,103 +39,48 @@ std::vector<Stretch> stretches(int64_t items, int64_t limit) {
   return result;
 }
 
-// Part of a group's product, computed by one thread.
+// Part of a group's product: out [rows, columns] = a [rows, in] x b [in, columns], plus `bias` [columns]
+// where there is one. Computed by one thread.
 struct Tile {
-  size_t group;
-  Stretch rows, outputs;
+  at::Tensor out, a, b, bias;
+
+  int64_t work() const { return out.numel() * a.size(1); }
 };
 
 // Which thread takes which tile is left to chance: a tile is the same whoever computes it, however many
-// threads there are and whatever the other groups are, and so is every bit of it.
-template <class Multiply>
-void multiply_tiles(const std::vector<Tile>& tiles, const Multiply& multiply) {
+// threads there are and whatever the other groups are, and so is every bit of it. The large ones come first,
+// so that no thread is left with one while the others have nothing to do.
+void compute(std::vector<Tile> tiles) {
+  std::stable_sort(tiles.begin(), tiles.end(),
+                   [](const Tile& a, const Tile& b) { return a.work() > b.work(); });
   std::atomic<size_t> next = 0;
   at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
     const at::NoGradGuard no_grad;  // a thread's own setting
-    for (size_t i = next++; i < tiles.size(); i = next++) multiply(tiles[i]);
-  });
-}
-
-// Of products [rows of the group, in] x [in, outputs].
-std::vector<Tile> tiles_of(const variable_list& xs, int64_t outputs) {
-  std::vector<Tile> tiles;
-  for (size_t g = 0; g < xs.size(); ++g) {
-    if (!xs[g].defined()) continue;
-    for (const Stretch& rows : stretches(xs[g].size(0), kTileRows)) {
-      for (const Stretch& columns : stretches(outputs, kTileOutputs)) tiles.push_back({g, rows, columns});
-    }
-  }
-  return tiles;
-}
-
-at::Tensor rows_of(const Tile& tile, const at::Tensor& x) {
-  return x.narrow(0, tile.rows.begin, tile.rows.count);
-}
-at::Tensor columns_of(const Tile& tile, const at::Tensor& x) {
-  return x.narrow(1, tile.outputs.begin, tile.outputs.count);
-}
-
-// A tensor of its own for each group: bits depend on where a row begins in memory. Undefined where x is.
-variable_list results_for(const variable_list& xs, int64_t outputs) {
-  variable_list results;
-  for (const at::Tensor& x : xs)
-    results.push_back(x.defined() ? at::empty({x.size(0), outputs}, x.options()) : at::Tensor());
-  return results;
-}
-
-// [N, in] x [out, in] -> [N, out] of each group
-variable_list forward(const variable_list& xs, const variable_list& weights, const variable_list& biases) {
-  const int64_t outputs = weights[0].size(0);
-  const variable_list ys = results_for(xs, outputs);
-  multiply_tiles(tiles_of(xs, outputs), [&](const Tile& tile) {
-    const size_t g = tile.group;
-    at::Tensor own = columns_of(tile, rows_of(tile, ys[g]));
-    const auto& [begin, count] = tile.outputs;
-    const at::Tensor weight = weights[g].narrow(0, begin, count).t();
-    if (biases[g].defined()) {
-      at::addmm_out(own, biases[g].narrow(0, begin, count), rows_of(tile, xs[g]), weight);
-    } else {
-      at::mm_out(own, rows_of(tile, xs[g]), weight);
+    for (size_t i = next++; i < tiles.size(); i = next++) {
+      Tile& tile = tiles[i];
+      if (tile.bias.defined()) {
+        at::addmm_out(tile.out, tile.bias, tile.a, tile.b);
+      } else {
+        at::mm_out(tile.out, tile.a, tile.b);
+      }
     }
   });
-  return ys;
 }
 
-// [N, out] x [out, in] -> [N, in] of each group
-variable_list row_gradients(const variable_list& gradients, const variable_list& weights) {
-  const int64_t inputs = weights[0].size(1);
-  const variable_list results = results_for(gradients, inputs);
-  multiply_tiles(tiles_of(gradients, inputs), [&](const Tile& tile) {
-    const size_t g = tile.group;
-    at::Tensor own = columns_of(tile, rows_of(tile, results[g]));
-    at::mm_out(own, rows_of(tile, gradients[g]), columns_of(tile, weights[g]));
-  });
-  return results;
-}
-
-// [N, out] x [N, in] -> [out, in] of each group that is `wanted`
-variable_list weight_gradients(const variable_list& gradients, const variable_list& xs,
-                               const std::vector<bool>& wanted) {
-  variable_list results(xs.size());
-  std::vector<Tile> tiles;
-  for (size_t g = 0; g < xs.size(); ++g) {
-    if (!wanted[g] || !gradients[g].defined()) continue;
-    const int64_t outputs = gradients[g].size(1);
-    results[g] = at::empty({outputs, xs[g].size(1)}, xs[g].options());
-    for (const Stretch& part : stretches(outputs, kTileOutputs)) tiles.push_back({g, {}, part});
+// Appends the tiles of a [N, in] x b [in, columns]; returns what they will fill, [N, columns]: a tensor of
+// its own for each product, as bits depend on where a row begins in memory.
+at::Tensor add_product(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                       std::vector<Tile>& tiles) {
+  at::Tensor out = at::empty({a.size(0), b.size(1)}, a.options());
+  for (const Stretch& rows : stretches(a.size(0), kTileRows)) {
+    const at::Tensor own = a.narrow(0, rows.begin, rows.count),
+                     result = out.narrow(0, rows.begin, rows.count);
+    for (const auto& [begin, count] : stretches(b.size(1), kTileColumns)) {
+      tiles.push_back({result.narrow(1, begin, count), own, b.narrow(1, begin, count),
+                       bias.defined() ? bias.narrow(0, begin, count) : at::Tensor()});
+    }
   }
-  multiply_tiles(tiles, [&](const Tile& tile) {
-    const size_t g = tile.group;
-    at::Tensor own = results[g].narrow(0, tile.outputs.begin, tile.outputs.count);
-    at::mm_out(own, columns_of(tile, gradients[g]).t(), xs[g]);
-  });
-  return results;
-}
-
-variable_list unpacked(const std::vector<SavedVariable>& saved) {
-  variable_list tensors;
-  for (const SavedVariable& tensor : saved) tensors.push_back(tensor.unpack());
-  return tensors;
+  return out;
 }
 
 // Inputs: G times rows, then weights, then biases. Outputs: G times rows.
@@ -150,21 +95,17 @@ class GroupedLinearNode : public torch::autograd::Node {
   variable_list apply(variable_list&& gradients) override {
     const size_t count = xs_.size();
     variable_list results(3 * count);
-    std::vector<bool> wanted(count);
-    bool rows_wanted = false;
+    std::vector<Tile> tiles;
     for (size_t g = 0; g < count; ++g) {
       if (!gradients[g].defined()) continue;
-      gradients[g] = gradients[g].contiguous();
-      rows_wanted = rows_wanted || task_should_compute_output(g);
-      wanted[g] = task_should_compute_output(count + g);
-      if (task_should_compute_output(2 * count + g)) results[2 * count + g] = gradients[g].sum(0);
+      const at::Tensor gradient = gradients[g].contiguous();
+      if (task_should_compute_output(g))  // [N, out] x [out, in]
+        results[g] = add_product(gradient, weights_[g].unpack(), {}, tiles);
+      if (task_should_compute_output(count + g))  // [out, N] x [N, in]
+        results[count + g] = add_product(gradient.t(), xs_[g].unpack(), {}, tiles);
+      if (task_should_compute_output(2 * count + g)) results[2 * count + g] = gradient.sum(0);
     }
-    if (rows_wanted) {
-      const variable_list of_rows = row_gradients(gradients, unpacked(weights_));
-      std::copy(of_rows.begin(), of_rows.end(), results.begin());
-    }
-    const variable_list of_weights = weight_gradients(gradients, unpacked(xs_), wanted);
-    std::copy(of_weights.begin(), of_weights.end(), results.begin() + static_cast<ptrdiff_t>(count));
+    compute(std::move(tiles));
     return results;
   }
   void release_variables() override {
@@ -189,7 +130,9 @@ variable_list grouped_products(const variable_list& xs, const std::vector<const 
   variable_list ys;
   {
     const at::NoGradGuard no_grad;
-    ys = forward(xs, weights, biases);
+    std::vector<Tile> tiles;
+    for (size_t g = 0; g < xs.size(); ++g) ys.push_back(add_product(xs[g], weights[g].t(), biases[g], tiles));
+    compute(std::move(tiles));
   }
   if (!tracked) return ys;
   const std::shared_ptr<GroupedLinearNode> node(
