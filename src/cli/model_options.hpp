@@ -20,6 +20,7 @@ struct ModelOptions {
   std::string mm_projector;
   std::string conversation;
   int64_t threads = 0;  // 0: one for each core
+  std::string device = "auto";
   bool bf16 = false;
   std::string router_sampling = "top";
   std::optional<int64_t> top_k_experts;
@@ -28,7 +29,7 @@ struct ModelOptions {
   uint64_t seed = 0;
 
   void add_to(CLI::App& command);
-  LoadedModel load() const;  // sets the number of threads, too
+  LoadedModel load() const;  // sets the number of threads and the device, too
   // How the routers choose. Throws Usage when the flags ask what `model` cannot do.
   MoeRun moe_run(const MoeLlava& model) const;
   // What of it changes answers, as text: ", top_k_experts 1"; "" when nothing is asked.

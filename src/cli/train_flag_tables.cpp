@@ -250,6 +250,11 @@ void add_run_flags(TrainFlags& flags) {
                 [](TrainSettings& s) -> bool& { return s.dry_run; });
   flags.number<int>("--threads", 1, 1024, "default: one a core",
                     [](TrainSettings& s) -> int& { return s.threads; });
+  flags.text(
+      "--device", "auto|cpu|cuda|cuda:N",
+      "where to compute; of several processes on a machine each takes a GPU of its own (default auto: a "
+      "GPU if there is one)",
+      [](TrainSettings& s, TrainFlags::Text value) { s.device = value; });
 }
 
 }  // namespace

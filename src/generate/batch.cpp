@@ -20,7 +20,8 @@ KvCache select_rows(const Decoder& decoder, const KvCache& cache, const std::vec
   selected.length = cache.length;
   for (size_t i = 0; i < cache.layers.size(); ++i) {
     const auto copy = [&](const at::Tensor& from, at::Tensor& to) {
-      to.narrow(2, 0, cache.length).copy_(from.narrow(2, 0, cache.length).index_select(0, index));
+      to.narrow(2, 0, cache.length)
+          .copy_(from.narrow(2, 0, cache.length).index_select(0, index.to(decoder.device())));
     };
     copy(cache.layers[i].keys, selected.layers[i].keys);
     copy(cache.layers[i].values, selected.layers[i].values);
@@ -150,7 +151,7 @@ class Batch {
 
   // Gives every waiting request its next token.
   void write(const at::Tensor& logits, const std::function<void(size_t, const GenerateResult&)>& on_answer) {
-    const at::Tensor rows = logits.contiguous();
+    const at::Tensor rows = logits.cpu().contiguous();
     // Rows of the vocabulary beyond the tokenizer are padding and can never be chosen.
     const auto choices = static_cast<size_t>(std::min<int64_t>(tokenizer_.size(), rows.size(1)));
     for (size_t r = 0; r < rows_.size(); ++r) {

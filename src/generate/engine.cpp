@@ -86,7 +86,7 @@ GenerateResult Engine::generate(const GenerateRequest& request,
   MoeRun moe = request.moe;
   moe.router_noise = at::Tensor();
   at::Tensor logits =
-      decoder.logits(output.hidden.select(1, output.hidden.size(1) - 1)).contiguous();  // [1, V]
+      decoder.logits(output.hidden.select(1, output.hidden.size(1) - 1)).cpu().contiguous();  // [1, V]
   const double prompt_seconds = watch.lap();
 
   // 2. One token after the other.
@@ -105,7 +105,7 @@ GenerateResult Engine::generate(const GenerateRequest& request,
     output = decoder.forward(decoder.embed(at::tensor({static_cast<int64_t>(id)}).view({1, 1})),
                              {.moe = moe, .cache = &last_.cache});
     if (request.on_routing) request.on_routing(std::span(&id, 1), output.routing);
-    logits = decoder.logits(output.hidden.select(1, 0)).contiguous();
+    logits = decoder.logits(output.hidden.select(1, 0)).cpu().contiguous();
   }
   writer.finish();
   show();
@@ -132,7 +132,8 @@ ForwardResult forward_prompt(const MoeLlava& model, const std::vector<int32_t>& 
   const std::vector<SampleIds> samples = {{.ids = ids, .labels = {}}};
   Spliced prompt = splice(model.decoder(), samples, project_if_any(model, features));
   DecoderOutput output = model.decoder().forward(prompt.embeddings, {.moe = moe, .hidden = hidden});
-  return {model.decoder().logits(output.hidden[0]), std::move(output.routing), std::move(prompt.is_image[0])};
+  return {model.decoder().logits(output.hidden[0]).cpu(), std::move(output.routing),
+          std::move(prompt.is_image[0])};
 }
 
 std::vector<int32_t> prompt_ids(const MoeLlava& model, const Tokenizer& tokenizer,

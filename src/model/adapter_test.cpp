@@ -6,6 +6,7 @@
 #include <set>
 
 #include "model/weights.hpp"
+#include "tests/pretend_device.hpp"
 #include "tests/tiny_model.hpp"
 
 namespace moellava {
@@ -53,6 +54,23 @@ TEST(Adapter, AddsNothingAtFirstToTheBit) {
     add_adapters(model, {.rank = 3, .dropout = 0}, everywhere, 1);
     EXPECT_FALSE(adapters_of(model).empty());
     EXPECT_TRUE(logits_of(model).equal(before)) << family;
+  }
+}
+
+TEST(Adapter, GoesWhereTheModelGoes) {
+  for (const char* family : {"llama", "qwen"}) {  // qwen's q, k and v share one A
+    MoeLlava model(config_of(family, /*sparse=*/true));
+    testing::fill_random(model);
+    add_adapters(model, {.rank = 3, .dropout = 0}, everywhere, 1);
+    fill_b(model);
+    const at::Tensor before = logits_of(model);
+    model.to(testing::kPretendDevice);
+    EXPECT_TENSORS_CLOSE(logits_of(model).cpu(), before);
+    model.to(at::kCPU);
+    EXPECT_TENSORS_CLOSE(logits_of(model), before);
+    const auto adapters = adapters_of(model);
+    const at::Tensor& q = adapters.at("model.layers.0.self_attn.q_proj").a;
+    EXPECT_EQ(q.is_same(adapters.at("model.layers.0.self_attn.k_proj").a), family == std::string("qwen"));
   }
 }
 

@@ -112,7 +112,7 @@ Decoder::Decoder(const DecoderConfig& config, const MoeConfig& moe)
 }
 
 at::Tensor Decoder::embed(const at::Tensor& ids) const {
-  return scaled(at::embedding(embed_tokens_, ids).to(at::kFloat), config_.embedding_scale);
+  return scaled(at::embedding(embed_tokens_, ids.to(device())).to(at::kFloat), config_.embedding_scale);
 }
 
 RotaryConfig Decoder::rotary_config(int64_t length) const {
@@ -130,7 +130,7 @@ Decoder::Batch Decoder::lay_out(const at::Tensor& embeddings, const DecoderRun& 
               .cached = run.cache != nullptr ? run.cache->length : 0,
               .count = embeddings.size(1)};
   if (const at::Tensor real = real_keys(run, batch.size, batch.count); real.defined()) {
-    batch.seen = seen_keys(real, batch.count, config_.attention_window);
+    batch.seen = to_weights(seen_keys(real, batch.count, config_.attention_window));
     const at::Tensor own = own_positions(real).narrow(1, batch.cached, batch.count);
     const at::Tensor usual = at::arange(batch.cached, batch.cached + batch.count);
     if (!own.eq(usual).all().item<bool>()) batch.positions = own;
@@ -175,6 +175,9 @@ RotaryTable Decoder::rotary(const DecoderRun& run, const Batch& batch) const {
     const at::Tensor positions = batch.positions.defined() ? batch.positions.unsqueeze(1) : usual;
     table.query_scale = logn_scale(positions, config_.logn_length);
   }
+  table.cos = to_weights(table.cos);
+  table.sin = to_weights(table.sin);
+  table.query_scale = to_weights(table.query_scale);
   return table;
 }
 
@@ -224,7 +227,7 @@ Decoder::LayerOutput Decoder::run_layer(size_t i, int64_t moe_index, const at::T
   // Dense or sparse; MoE sees the batch as one list of rows.
   auto feed_forward = [&](const at::Tensor& rows) {
     if (!layer.moe) return layer.mlp(rows);
-    const at::Tensor noise = router_noise(run, pass.batch, moe_index, layer.moe->config.experts);
+    const at::Tensor noise = to_weights(router_noise(run, pass.batch, moe_index, layer.moe->config.experts));
     const ExpertEdits edits =
         run.moe.edits.empty() ? ExpertEdits() : run.moe.edits[static_cast<size_t>(moe_index)];
     MoeOutput moe = (*layer.moe)(rows.flatten(0, 1), run.moe, noise, pass.batch.samples, edits);
@@ -274,7 +277,8 @@ KvCache Decoder::make_cache(int64_t batch, int64_t capacity) const {
   KvCache cache;
   cache.capacity = capacity;
   for (int64_t i = 0; i < config_.layers; ++i) {
-    const at::Tensor room = at::empty({batch, config_.kv_heads, capacity, config_.head_dim()});
+    const at::Tensor room = at::empty({batch, config_.kv_heads, capacity, config_.head_dim()},
+                                      at::TensorOptions(at::kFloat).device(device()));
     cache.layers.push_back({room, at::empty_like(room)});
   }
   return cache;

@@ -42,6 +42,9 @@ class Decoder {
   Decoder() = default;
   Decoder(const DecoderConfig& config, const MoeConfig& moe);
 
+  // Where the weights are: they compute there, all of them. `ids` may be anywhere.
+  at::Device device() const { return embed_tokens_.device(); }
+
   at::Tensor embed(const at::Tensor& ids) const;  // [...] int64 -> [..., H], scaled as the config says
   DecoderOutput forward(const at::Tensor& embeddings, const DecoderRun& run) const;
   at::Tensor logits(const at::Tensor& hidden) const;  // [..., H] -> [..., V] float32
@@ -55,7 +58,8 @@ class Decoder {
   std::vector<DecoderLayer>& layers() { return layers_; }
 
  private:
-  // The batch of a pass: who sees whom, and where each position stands.
+  // The batch of a pass: who sees whom, and where each position stands. Thought out on the processor; what
+  // the layers need of it goes to the weights.
   struct Batch {
     int64_t size = 0;      // B
     int64_t cached = 0;    // positions in the cache, padding included
@@ -68,6 +72,7 @@ class Decoder {
   Batch lay_out(const at::Tensor& embeddings, const DecoderRun& run) const;
   RotaryTable rotary(const DecoderRun& run, const Batch& batch) const;
   at::Tensor router_noise(const DecoderRun& run, const Batch& batch, int64_t index, int64_t experts) const;
+  at::Tensor to_weights(const at::Tensor& x) const { return x.defined() ? x.to(device()) : x; }
 
   // What the layers of a pass have in common.
   struct Pass {

@@ -28,7 +28,7 @@ FamilyTensors family_tensors(MoeLlava& model, const std::function<bool(const std
   const Family& family = family_by_name(model.config().family);
   FamilyTensors tensors;
   const auto add = [&](const std::string& name, const at::Tensor& tensor) {
-    tensors.keep.push_back(tensor.detach().contiguous());
+    tensors.keep.push_back(tensor.detach().cpu().contiguous());
     tensors.views.push_back(view_of(name, tensors.keep.back()));
   };
   // Attention visits q.weight, q.bias, k.weight, k.bias, v.weight, v.bias: collect all six, then fuse.

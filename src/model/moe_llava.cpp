@@ -1,6 +1,7 @@
 #include "model/moe_llava.hpp"
 
 #include <string_view>
+#include <unordered_map>
 
 namespace moellava {
 
@@ -12,7 +13,23 @@ MoeLlava::MoeLlava(const ModelConfig& config) : config_(config), decoder_(config
 }
 
 at::Tensor MoeLlava::encode_images(const at::Tensor& pixels) const {
-  return tower_.value().features(pixels);
+  return tower_.value().features(pixels.to(decoder_.device()));
+}
+
+void MoeLlava::to(at::Device device) {
+  if (device == decoder_.device()) return;
+  std::unordered_map<const c10::TensorImpl*, at::Tensor> moved;
+  std::vector<at::Tensor> before;  // so that no address in `moved` is used again
+  visit([&](const std::string&, at::Tensor& tensor) {
+    before.push_back(tensor);
+    tensor = tensor.detach().to(device).requires_grad_(tensor.requires_grad());
+    moved[before.back().unsafeGetTensorImpl()] = tensor;
+  });
+  // What adapters share they share there, too.
+  decoder_.visit_linears([&](const std::string&, Linear& linear) {
+    if (linear.low_rank && linear.low_rank->shares_a)
+      linear.low_rank->a = moved.at(linear.low_rank->a.unsafeGetTensorImpl());
+  });
 }
 
 void MoeLlava::visit(const ParameterVisitor& visitor) {

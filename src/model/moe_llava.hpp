@@ -17,12 +17,14 @@ class MoeLlava {
 
   const ModelConfig& config() const { return config_; }
   bool sees() const { return tower_.has_value(); }
+  // Takes all weights there, and with them what is computed.
+  void to(at::Device device);
 
   // Pictures' features before the projector: [M, 3, S, S] -> [M, N, mm_hidden_size].
   at::Tensor encode_images(const at::Tensor& pixels) const;
   // Features to the decoder's width: [M, N, mm_hidden_size] -> [M, image_tokens(config()), H]. Differentiable
   // in the projector.
-  at::Tensor project(const at::Tensor& features) const { return projector_(features); }
+  at::Tensor project(const at::Tensor& features) const { return projector_(features.to(decoder_.device())); }
 
   Decoder& decoder() { return decoder_; }
   const Decoder& decoder() const { return decoder_; }

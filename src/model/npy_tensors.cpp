@@ -32,10 +32,10 @@ at::Tensor read_tensor(const std::filesystem::path& path) {
 void write_tensor(const std::filesystem::path& path, const at::Tensor& tensor) {
   const auto size = static_cast<size_t>(tensor.numel());
   if (tensor.scalar_type() == at::kFloat) {
-    const at::Tensor values = tensor.detach().contiguous();
+    const at::Tensor values = tensor.detach().cpu().contiguous();
     write_npy(path, values.sizes(), std::span<const float>(values.data_ptr<float>(), size));
   } else {
-    const at::Tensor values = tensor.to(at::kInt).contiguous();
+    const at::Tensor values = tensor.to(at::kCPU, at::kInt).contiguous();
     write_npy(path, values.sizes(), std::span<const int32_t>(values.data_ptr<int32_t>(), size));
   }
 }

@@ -84,7 +84,8 @@ Spliced splice(const Decoder& decoder, std::span<const SampleIds> samples, const
   }
   const auto batch = static_cast<int64_t>(samples.size());
   const auto width = static_cast<int64_t>(longest);
-  spliced.embeddings = table.index_select(0, to_tensor(index)).view({batch, width, text.size(1)});
+  spliced.embeddings =
+      table.index_select(0, to_tensor(index).to(table.device())).view({batch, width, text.size(1)});
   spliced.labels = to_tensor(labels).view({batch, width});
   return spliced;
 }

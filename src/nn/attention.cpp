@@ -40,7 +40,7 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                   bool is_causal) {
   const int64_t scores = q.size(0) * q.size(1) * q.size(2) * k.size(2);
   if (q.size(2) <= kPlainUpTo && scores <= kPlainScores) {
-    return plain_attention(q, k, v, is_causal ? causal_mask(q.size(2), 0) : mask);
+    return plain_attention(q, k, v, is_causal ? causal_mask(q.size(2), 0, 0, q.device()) : mask);
   }
   const int64_t times = q.size(1) / k.size(1);
   const std::optional<at::Tensor> seen = mask.defined() ? std::optional(mask) : std::nullopt;
@@ -50,8 +50,9 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 
 }  // namespace
 
-at::Tensor causal_mask(int64_t count, int64_t cached, int64_t window) {
-  const at::Tensor seen = at::ones({count, cached + count}, at::kBool).tril(cached);
+at::Tensor causal_mask(int64_t count, int64_t cached, int64_t window, at::Device device) {
+  const at::Tensor seen =
+      at::ones({count, cached + count}, at::TensorOptions(at::kBool).device(device)).tril(cached);
   return window > 0 ? seen.triu(cached - window + 1) : seen;
 }
 
@@ -91,7 +92,7 @@ at::Tensor Attention::causal(const at::Tensor& x, const RotaryTable& rotary, Lay
   const bool several_behind_cache = cached > 0 && count > 1;
   const bool windowed = config.window > 0 && cached + count > config.window;
   const at::Tensor mask = !seen.defined() && (several_behind_cache || windowed)
-                              ? causal_mask(count, cached, config.window)
+                              ? causal_mask(count, cached, config.window, x.device())
                               : seen;
   return o_proj(join_heads(attend(q, k, v, mask, /*is_causal=*/!mask.defined() && count > 1)));
 }

@@ -21,7 +21,7 @@ struct AttentionConfig {
 
 // [count, cached + count] bool: new position i (absolute: cached + i) sees all positions up to its own, or
 // the last `window` of them.
-at::Tensor causal_mask(int64_t count, int64_t cached, int64_t window = 0);
+at::Tensor causal_mask(int64_t count, int64_t cached, int64_t window = 0, at::Device device = at::kCPU);
 
 // Keys and values of one layer, room reserved for a whole conversation.
 struct LayerCache {

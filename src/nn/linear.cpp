@@ -10,8 +10,12 @@ namespace moellava {
 
 at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const bool half = weight.scalar_type() == at::kBFloat16 || weight.scalar_type() == at::kHalf;
+  if (half && !weight.is_cpu()) {
+    const at::Tensor own = bias.defined() ? bias.to(weight.scalar_type()) : bias;
+    return at::linear(x.to(weight.scalar_type()), weight, own).to(x.scalar_type());
+  }
   const bool rounded = !half && at::GradMode::is_enabled() && bfloat16_products_wanted() &&
-                       weight.scalar_type() == at::kFloat && !has_bfloat16_products();
+                       weight.scalar_type() == at::kFloat && !(weight.is_cpu() && has_bfloat16_products());
   if (!half && !rounded) return at::linear(x, weight, bias);
   const at::Tensor y = half ? half_linear(x, weight) : rounded_linear(x, weight);
   return bias.defined() ? y + bias : y;

@@ -33,6 +33,14 @@ void update_range(const Update& u, int64_t count, float* __restrict parameter,
   }
 }
 
+// The same for tensors that are not in the processor's memory.
+void update_elsewhere(const Update& u, at::Tensor parameter, const at::Tensor& gradient, at::Tensor& first,
+                      at::Tensor& second) {
+  first.mul_(u.beta1).add_(gradient, u.rest1);
+  second.mul_(u.beta2).addcmul_(gradient, gradient, u.rest2);
+  parameter.mul_(u.decay).addcdiv_(first, second.sqrt().mul_(u.second_scale).add_(u.eps), -u.step_size);
+}
+
 }  // namespace
 
 AdamW::AdamW(std::vector<NamedParameter> parameters, const AdamWOptions& options)
@@ -61,6 +69,10 @@ void AdamW::step(double learning_rate) {
         .second_scale = static_cast<float>(1 / std::sqrt(1 - std::pow(options_.beta2, t)))};
     const at::Tensor gradient =
         tensor.grad().defined() ? tensor.grad().contiguous() : at::zeros_like(first_[p]);
+    if (!tensor.is_cpu()) {
+      update_elsewhere(update, tensor.detach(), gradient, first_[p], second_[p]);
+      continue;
+    }
     auto* values = static_cast<float*>(tensor.data_ptr());
     const auto* gradients = static_cast<const float*>(gradient.const_data_ptr());
     auto* first = static_cast<float*>(first_[p].data_ptr());

@@ -39,7 +39,11 @@ NamedTensors tensors_of(AdamW& optimiser) {
 
 void write_tensors(const fs::path& path, const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
   std::vector<TensorView> views;
-  for (const auto& [name, tensor] : tensors) views.push_back(view_of(name, tensor));
+  std::vector<at::Tensor> values;  // where the tensors are elsewhere than in the processor's memory, copies
+  for (const auto& [name, tensor] : tensors) {
+    values.push_back(tensor.detach().cpu());
+    views.push_back(view_of(name, values.back()));
+  }
   write_safetensors(path, views);
 }
 
@@ -58,7 +62,9 @@ void read_tensors(const fs::path& path, const std::vector<std::pair<std::string,
       throw bad_data(path.string(), view == nullptr ? "missing tensor" : "tensor of another shape",
                      {.at = "tensor \"" + printable(name) + "\""});
     }
-    std::memcpy(tensor.data_ptr(), view->data.data(), view->data.size());
+    const at::Tensor values = tensor.is_cpu() ? tensor : at::empty(tensor.sizes());
+    std::memcpy(values.data_ptr(), view->data.data(), view->data.size());
+    if (!tensor.is_cpu()) tensor.detach().copy_(values);
   }
 }
 

@@ -19,6 +19,22 @@ float* values_of(const at::Tensor& tensor) {
   return static_cast<float*>(tensor.data_ptr());
 }
 
+// `count` values of a tensor, wherever it is, from the one numbered `begin` on.
+void take_values(const at::Tensor& from, int64_t begin, int64_t count, float* to) {
+  if (from.is_cpu()) {
+    std::copy_n(values_of(from) + begin, count, to);
+  } else {
+    at::from_blob(to, {count}, at::kFloat).copy_(from.view({-1}).narrow(0, begin, count));
+  }
+}
+void put_values(const float* from, int64_t count, const at::Tensor& to, int64_t begin) {
+  if (to.is_cpu()) {
+    std::copy_n(from, count, values_of(to) + begin);
+  } else {
+    to.view({-1}).narrow(0, begin, count).copy_(at::from_blob(const_cast<float*>(from), {count}, at::kFloat));
+  }
+}
+
 std::vector<size_t> in_bytes(const std::vector<size_t>& counts) {
   std::vector<size_t> bytes;
   for (size_t count : counts) bytes.push_back(count * sizeof(float));
@@ -195,7 +211,7 @@ std::vector<float> DataParallel::pack_gradients(const GroupBucket& bucket) {
     at::Tensor& gradient = parameters_[piece.parameter].tensor.mutable_grad();
     if (gradient.defined()) {
       if (!gradient.is_contiguous()) gradient = gradient.contiguous();
-      std::copy_n(values_of(gradient) + piece.begin, piece.count, to);
+      take_values(gradient, piece.begin, piece.count, to);
     } else if (owns(piece.parameter)) {
       gradient = at::zeros_like(values_[piece.parameter]);
     }
@@ -212,7 +228,7 @@ void DataParallel::sum_up(const GroupBucket& bucket, const std::vector<float>& v
   const float* from = own.data();
   for (const Piece& piece : bucket.bucket.pieces) {
     if (!owns(piece.parameter)) continue;
-    std::copy_n(from, piece.count, values_of(parameters_[piece.parameter].tensor.grad()) + piece.begin);
+    put_values(from, piece.count, parameters_[piece.parameter].tensor.grad(), piece.begin);
     from += piece.count;
   }
 }
@@ -241,8 +257,7 @@ void DataParallel::share_parameters() {
                                    in_bytes(bucket.bucket.counts));
     const float* from = values.data();
     for (const Piece& piece : bucket.bucket.pieces) {
-      if (!owns(piece.parameter))
-        std::copy_n(from, piece.count, values_of(values_[piece.parameter]) + piece.begin);
+      if (!owns(piece.parameter)) put_values(from, piece.count, values_[piece.parameter], piece.begin);
       from += piece.count;
     }
   }
@@ -253,8 +268,9 @@ std::vector<float> DataParallel::pack_owned(const GroupBucket& bucket,
   std::vector<float> values;
   for (const Piece& piece : bucket.bucket.pieces) {
     if (!owns(piece.parameter)) continue;
-    const float* from = values_of(tensors[place_[piece.parameter]]) + piece.begin;
-    values.insert(values.end(), from, from + piece.count);
+    const size_t end = values.size();
+    values.resize(end + static_cast<size_t>(piece.count));
+    take_values(tensors[place_[piece.parameter]], piece.begin, piece.count, values.data() + end);
   }
   return values;
 }
@@ -264,21 +280,22 @@ void DataParallel::gather(const std::vector<at::Tensor>& own, const std::vector<
   size_t next = 0;  // in `own`
   for (size_t a = 0; a < all_names_.size(); ++a) {
     const bool mine = owner_rank_[a] == comm_.rank();
-    float* from = mine ? values_of(own[next++]) : nullptr;
-    float* to = comm_.rank() == 0 ? values_of(whole[a]) : nullptr;
+    const bool first = comm_.rank() == 0;
+    const at::Tensor from = mine ? own[next++] : at::Tensor();
     for (int64_t begin = 0; begin < numel_[a]; begin += limit_) {
-      const size_t bytes = static_cast<size_t>(std::min(limit_, numel_[a] - begin)) * sizeof(float);
+      const int64_t count = std::min(limit_, numel_[a] - begin);
+      const size_t bytes = static_cast<size_t>(count) * sizeof(float);
       std::vector<size_t> send(ranks, 0), receive(ranks, 0);
-      std::span<float> sent, received;
+      std::vector<float> sent(static_cast<size_t>(mine ? count : 0));
+      std::vector<float> received(static_cast<size_t>(first ? count : 0));
       if (mine) {
         send[0] = bytes;
-        sent = {from + begin, bytes / sizeof(float)};
+        take_values(from, begin, count, sent.data());
       }
-      if (to != nullptr) {
-        receive[static_cast<size_t>(owner_rank_[a])] = bytes;
-        received = {to + begin, bytes / sizeof(float)};
-      }
-      comm_.all_to_all(std::as_bytes(sent), send, std::as_writable_bytes(received), receive);
+      if (first) receive[static_cast<size_t>(owner_rank_[a])] = bytes;
+      comm_.all_to_all(std::as_bytes(std::span(sent)), send, std::as_writable_bytes(std::span(received)),
+                       receive);
+      if (first) put_values(received.data(), count, whole[a], begin);
     }
   }
 }

@@ -7,16 +7,18 @@
 #include "comm/collectives.hpp"
 #include "nn/linear.hpp"
 #include "tests/mpi_processes.hpp"
+#include "tests/pretend_device.hpp"
 
 namespace moellava {
 namespace {
 
 using testing::all_processes;
+using testing::kPretendDevice;
 
 constexpr size_t kAccumulation = 2;
 constexpr int64_t kBucket = 7;  // far less than some parameters, more than others
 
-std::vector<NamedParameter> make_parameters() {
+std::vector<NamedParameter> make_parameters(at::Device device = at::kCPU) {
   const at::NoGradGuard no_grad;
   std::vector<NamedParameter> parameters;
   for (const std::vector<int64_t>& shape : {std::vector<int64_t>{3, 5}, {2}, {4, 4}, {1}}) {
@@ -24,7 +26,7 @@ std::vector<NamedParameter> make_parameters() {
     const auto number = parameters.size();
     at::Tensor tensor = at::empty(shape);
     fill_uniform(tensor, 1, 5, number);
-    parameters.push_back({kNames[number], tensor});
+    parameters.push_back({kNames[number], tensor.to(device)});
   }
   for (NamedParameter& parameter : parameters) parameter.tensor.set_requires_grad(true);
   return parameters;
@@ -35,7 +37,7 @@ at::Tensor loss_of(const std::vector<NamedParameter>& parameters, size_t number)
   at::Tensor mix = at::empty({16});
   fill_uniform(mix, 1, 6, number);
   const auto part = [&](const at::Tensor& tensor) {
-    return (tensor.flatten().sin() * mix.narrow(0, 0, tensor.numel())).sum();
+    return (tensor.flatten().sin() * mix.narrow(0, 0, tensor.numel()).to(tensor.device())).sum();
   };
   at::Tensor loss = part(parameters[0].tensor) + part(parameters[2].tensor);
   if (number % 3 != 0) loss = loss + part(parameters[1].tensor);
@@ -77,8 +79,8 @@ void compute(DataParallel& parallel) {
   parallel.finish_gradients();
 }
 
-TEST(DataParallel, OwnersGetTheGradientOfAllMicroBatchesToTheBit) {
-  DataParallel parallel(all_processes(), make_parameters(), {.bucket = kBucket});
+void expect_gradients_of_all_micro_batches(at::Device device) {
+  DataParallel parallel(all_processes(), make_parameters(device), {.bucket = kBucket});
   const auto expected = expected_sums();
   for (int step = 0; step < 3; ++step) {
     compute(parallel);
@@ -91,10 +93,17 @@ TEST(DataParallel, OwnersGetTheGradientOfAllMicroBatchesToTheBit) {
         ASSERT_EQ(gradient.defined(), own) << p;
       }
       if (!gradient.defined()) continue;
-      const auto* values = static_cast<const float*>(gradient.const_data_ptr());
-      EXPECT_EQ(std::vector<float>(values, values + gradient.numel()), expected[p]) << p;
+      EXPECT_EQ(gradient.device(), device);
+      const at::Tensor here = gradient.cpu();
+      const auto* values = static_cast<const float*>(here.const_data_ptr());
+      EXPECT_EQ(std::vector<float>(values, values + here.numel()), expected[p]) << p;
     }
   }
+}
+
+TEST(DataParallel, OwnersGetTheGradientOfAllMicroBatchesToTheBit) {
+  for (const at::Device device : {at::Device(at::kCPU), kPretendDevice})
+    expect_gradients_of_all_micro_batches(device);
 }
 
 TEST(DataParallel, TheNormIsThatOfOneProcessAndNamesWhatIsNotFinite) {
@@ -112,8 +121,8 @@ TEST(DataParallel, TheNormIsThatOfOneProcessAndNamesWhatIsNotFinite) {
   EXPECT_EQ(parallel.norm().not_finite, "p2");
 }
 
-TEST(DataParallel, EverybodyGetsTheOwnersValuesAndTheFirstTheirState) {
-  DataParallel parallel(all_processes(), make_parameters(), {.bucket = kBucket});
+void expect_owners_values(at::Device device) {
+  DataParallel parallel(all_processes(), make_parameters(device), {.bucket = kBucket});
   std::vector<at::Tensor> state;
   for (const NamedParameter& parameter : parallel.owned()) {
     const at::NoGradGuard no_grad;
@@ -121,7 +130,7 @@ TEST(DataParallel, EverybodyGetsTheOwnersValuesAndTheFirstTheirState) {
     state.push_back(parameter.tensor.detach() * 2);
   }
   parallel.share_parameters();
-  const std::vector<NamedParameter> before = make_parameters();
+  const std::vector<NamedParameter> before = make_parameters(device);
   for (size_t p = 0; p < before.size(); ++p)
     EXPECT_TRUE(parallel.parameters()[p].tensor.equal(before[p].tensor + 1)) << p;
   std::vector<at::Tensor> whole;
@@ -129,6 +138,10 @@ TEST(DataParallel, EverybodyGetsTheOwnersValuesAndTheFirstTheirState) {
   parallel.gather(state, whole);
   if (all_processes().rank() != 0) return;
   for (size_t p = 0; p < before.size(); ++p) EXPECT_TRUE(whole[p].equal((before[p].tensor + 1) * 2)) << p;
+}
+
+TEST(DataParallel, EverybodyGetsTheOwnersValuesAndTheFirstTheirState) {
+  for (const at::Device device : {at::Device(at::kCPU), kPretendDevice}) expect_owners_values(device);
 }
 
 TEST(DataParallel, SharesAreBlocks) {

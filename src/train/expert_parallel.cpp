@@ -71,7 +71,11 @@ void ExpertParallel::collect() {
       if (from == 0) continue;  // rank 0 has it
       if (group_->rank() == 0) experts[e] = like(experts[0]);
       if (group_->rank() == 0 || group_->rank() == from) {
-        experts[e].visit("", [&](const std::string&, at::Tensor& tensor) { bring(bytes_of(tensor), from); });
+        experts[e].visit("", [&](const std::string&, at::Tensor& tensor) {
+          const at::Tensor values = tensor.detach().cpu();
+          bring(bytes_of(values), from);
+          if (group_->rank() == 0 && !tensor.is_cpu()) tensor.copy_(values);
+        });
       } else {
         for (size_t i = 0; i < tensors_of_expert(*layer.moe); ++i) bring({}, from);
       }

@@ -41,7 +41,7 @@ uint64_t tower_key(MoeLlava& model, const PreprocessConfig& preprocess) {
               hash);
   model.visit([&](const std::string& name, at::Tensor& parameter) {
     if (!is_tower_parameter(name)) return;
-    const at::Tensor values = parameter.contiguous();
+    const at::Tensor values = parameter.cpu().contiguous();
     hash = hash_of(name, hash);
     hash = bulk_hash({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()}, hash);
   });
@@ -149,7 +149,7 @@ std::vector<bool> TowerFeatures::prepare(const std::vector<bool>& needed) {
 at::Tensor TowerFeatures::encode(std::vector<float> pixels) const {
   const int64_t size = preprocess_.size;
   const at::Tensor picture = at::from_blob(pixels.data(), {1, 3, size, size}, at::kFloat);
-  return model_.encode_images(picture)[0].contiguous();
+  return model_.encode_images(picture)[0].cpu().contiguous();
 }
 
 void TowerFeatures::keep(size_t picture, const at::Tensor& features) {

@@ -15,8 +15,9 @@ TargetRows target_rows(const at::Tensor& labels) {
 }
 
 at::Tensor cross_entropy(const Decoder& decoder, const at::Tensor& hidden, const TargetRows& targets) {
-  const at::Tensor logits = decoder.logits(hidden.flatten(0, 1).index_select(0, targets.rows));  // [R, V]
-  return at::cross_entropy_loss(logits, targets.labels);
+  const at::Tensor rows = hidden.flatten(0, 1).index_select(0, targets.rows.to(hidden.device()));
+  const at::Tensor logits = decoder.logits(rows);  // [R, V]
+  return at::cross_entropy_loss(logits, targets.labels.to(logits.device()));
 }
 
 }  // namespace moellava

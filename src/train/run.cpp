@@ -1,6 +1,7 @@
 #include "train/run.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 
@@ -9,9 +10,11 @@
 #include "base/progress.hpp"
 #include "base/say.hpp"
 #include "comm/collectives.hpp"
+#include "comm/launch.hpp"
 #include "model/adapter_folder.hpp"
 #include "model/npy_tensors.hpp"
 #include "model/projector_file.hpp"
+#include "nn/device.hpp"
 #include "nn/precision.hpp"
 #include "train/checkpoint.hpp"
 #include "train/freed_memory.hpp"
@@ -241,8 +244,11 @@ RunEnd train(const TrainSettings& settings, Processes& processes) {
   const std::optional<FoundCheckpoint> start = agree_on_start(output.get(), settings, processes);
 
   // 2. The model and the data.
+  const at::Device device =
+      device_by_name(settings.device, "--device", detect_launch(std::getenv).local_rank);
   const LoadedModel loaded = load_for_stage(settings);
   MoeLlava& model = *loaded.model;
+  model.to(device);
   BadSamples bad(settings.skip_bad_samples);
   const ProblemSink problems = [&](const DataProblem& problem) { bad.add(problem); };
   IndexedDataset dataset = read_data(settings, loaded, problems);

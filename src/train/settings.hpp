@@ -112,6 +112,7 @@ struct TrainSettings {
   std::filesystem::path dump_step;  // folder for the intermediate results of step 1
   OnNonFinite on_nonfinite = OnNonFinite::Stop;
   int threads = 0;                      // 0: one a core
+  std::string device = "auto";          // as device_by_name takes it
   bool tensorboard = true;              // --report_to
   bool dry_run = false;                 // nothing is trained or written: the run is planned
   bool gradient_checkpointing = false;  // layers are computed again in the backward pass, not kept

@@ -21,7 +21,7 @@ void count_choices(const std::vector<Routing>& routing, StepReport& report) {
   report.dropped.resize(routing.size());
   for (size_t layer = 0; layer < routing.size(); ++layer) {
     const int64_t experts = routing[layer].logits.size(1);
-    const at::Tensor counts = at::bincount(routing[layer].expert.flatten(), {}, experts);
+    const at::Tensor counts = at::bincount(routing[layer].expert.flatten().cpu(), {}, experts);
     const auto* count = static_cast<const int64_t*>(counts.const_data_ptr());
     auto& choices = report.expert_choices[layer];
     choices.resize(static_cast<size_t>(experts));

@@ -15,7 +15,7 @@ Dispatch plan_dispatch(const Routing& routing) {
   Dispatch plan;
   plan.choice = kept.index_select(0, key.argsort());
   plan.rows = at::floor_divide(plan.choice, top_k);
-  const at::Tensor counts = at::bincount(kept_expert, {}, experts).contiguous();
+  const at::Tensor counts = at::bincount(kept_expert, {}, experts).cpu().contiguous();
   plan.counts.assign(counts.data_ptr<int64_t>(), counts.data_ptr<int64_t>() + experts);
   return plan;
 }

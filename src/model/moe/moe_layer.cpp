@@ -33,7 +33,8 @@ MoeOutput MoeLayer::operator()(const at::Tensor& x, const MoeRun& run, const at:
                                std::span<const SampleRows> samples, const ExpertEdits& edits) const {
   // 1. Route, in float32 whatever the model's dtype.
   at::Tensor logits = exact_linear(x.to(at::kFloat), router.weight.to(at::kFloat));
-  if (!edits.masked.empty()) logits = logits.index_fill(1, at::tensor(edits.masked), -INFINITY);
+  if (!edits.masked.empty())
+    logits = logits.index_fill(1, at::tensor(edits.masked).to(x.device()), -INFINITY);
   const double own_factor = run.training ? config.capacity_factor : config.eval_capacity_factor;
   const RouterOptions options{.top_k = run.top_k.value_or(config.top_k),
                               .capacity_factor = run.capacity_factor.value_or(own_factor),

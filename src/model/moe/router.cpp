@@ -27,7 +27,7 @@ at::Tensor choose_experts(const at::Tensor& logits, int64_t top_k, const at::Ten
 // Place of each choice in its expert's buffer: tokens in order, all first choices before all second ones.
 at::Tensor place_in_order(const at::Tensor& expert, int64_t experts) {
   std::vector<at::Tensor> places;
-  at::Tensor taken = at::zeros({experts}, at::kLong);
+  at::Tensor taken = at::zeros({experts}, expert.options());
   for (int64_t k = 0; k < expert.size(1); ++k) {
     const at::Tensor one_hot = at::one_hot(expert.select(1, k), experts);  // [T, E]
     const at::Tensor place = one_hot.cumsum(0) - 1 + taken;
@@ -141,7 +141,7 @@ at::Tensor combine_weights(const Routing& routing) {
 }
 
 at::Tensor buffer_slots(const Routing& routing) {
-  const at::Tensor empty = at::full(routing.logits.sizes(), -1, at::kInt);
+  const at::Tensor empty = at::full(routing.logits.sizes(), -1, routing.slot.options().dtype(at::kInt));
   return empty.scatter(1, routing.expert, routing.slot.to(at::kInt));
 }
 

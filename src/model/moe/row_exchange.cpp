@@ -28,13 +28,14 @@ std::span<std::byte> bytes_of(const at::Tensor& tensor) {
   return {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()};
 }
 
+// Through the processor's memory, wherever the rows are.
 at::Tensor move_rows(const at::Tensor& rows, const Traffic& traffic) {
-  const at::Tensor from = rows.contiguous();
+  const at::Tensor from = rows.cpu().contiguous();
   const int64_t count = std::accumulate(traffic.receive.begin(), traffic.receive.end(), int64_t{0});
-  at::Tensor to = at::empty({count, rows.size(1)}, rows.options());
+  at::Tensor to = at::empty({count, rows.size(1)}, from.options());
   traffic.processes->all_to_all(bytes_of(from), in_bytes(traffic.send, rows.size(1)), bytes_of(to),
                                 in_bytes(traffic.receive, rows.size(1)));
-  return to;
+  return to.to(rows.device());
 }
 
 class RowExchange : public torch::autograd::Function<RowExchange> {
