@@ -125,12 +125,14 @@ fetch_packages() {
     { tail -n 30 "$temporary/apt.log" >&2; fail "apt-get install failed"; }
 }
 
+require_x86_64() { [ "$(uname -m)" = x86_64 ] || fail "libtorch: found $(uname -m), only x86_64 is supported"; }
+
 fetch_libtorch() {
   if [ -e "$cache/libtorch-2.11.0" ]; then
     say "libtorch 2.11.0: in the cache"
     return
   fi
-  [ "$(uname -m)" = x86_64 ] || fail "libtorch: found $(uname -m), only x86_64 is supported"
+  require_x86_64
   say "libtorch 2.11.0: downloading 544 MB ..."
   download_wheels "$temporary" "${LIBTORCH_WHEELS[@]}"
   say "libtorch 2.11.0: unpacking ..."
@@ -151,7 +153,7 @@ fetch_libtorch-cuda() {
     say "libtorch 2.11.0 with CUDA: in the cache"
     return
   fi
-  [ "$(uname -m)" = x86_64 ] || fail "libtorch: found $(uname -m), only x86_64 is supported"
+  require_x86_64
   say "libtorch 2.11.0 with CUDA: downloading 2.5 GB ..."
   download_wheels "$temporary" "${LIBTORCH_WHEELS[@]}" "${CUDA_WHEELS[@]}"
   say "libtorch 2.11.0 with CUDA: unpacking ..."

@@ -15,13 +15,12 @@ namespace {
 // A cache whose row i is row rows[i] of another, with room for `capacity` positions.
 KvCache select_rows(const Decoder& decoder, const KvCache& cache, const std::vector<int64_t>& rows,
                     int64_t capacity) {
-  const at::Tensor index = at::tensor(rows, at::kLong);
+  const at::Tensor index = at::tensor(rows, at::kLong), own_index = index.to(decoder.device());
   KvCache selected = decoder.make_cache(std::ssize(rows), capacity);
   selected.length = cache.length;
   for (size_t i = 0; i < cache.layers.size(); ++i) {
     const auto copy = [&](const at::Tensor& from, at::Tensor& to) {
-      to.narrow(2, 0, cache.length)
-          .copy_(from.narrow(2, 0, cache.length).index_select(0, index.to(decoder.device())));
+      to.narrow(2, 0, cache.length).copy_(from.narrow(2, 0, cache.length).index_select(0, own_index));
     };
     copy(cache.layers[i].keys, selected.layers[i].keys);
     copy(cache.layers[i].values, selected.layers[i].values);

@@ -41,7 +41,6 @@ bool can_be_grouped(const FeedForward& part) {
 std::vector<at::Tensor> grouped_feed_forward(const std::vector<at::Tensor>& xs,
                                              const std::vector<const FeedForward*>& parts) {
   const size_t count = xs.size();
-  std::vector<at::Tensor> hidden;  // [G] of [N, F], what the last matrix multiplies
   if (!std::all_of(parts.begin(), parts.end(),
                    [](const FeedForward* part) { return can_be_grouped(*part); })) {
     std::vector<at::Tensor> outputs;
@@ -59,6 +58,7 @@ std::vector<at::Tensor> grouped_feed_forward(const std::vector<at::Tensor>& xs,
     for (const FeedForward* part : parts) first.push_back(&part->gate_proj);
   }
   const std::vector<at::Tensor> inner = grouped_linear(inputs, first);  // [G or 2G] of [N, F]
+  std::vector<at::Tensor> hidden;                                       // [G] of [N, F]
   for (size_t g = 0; g < count; ++g) {
     const Activation activation = parts[g]->activation;
     hidden.push_back(gated ? activate(activation, inner[count + g]) * inner[g]

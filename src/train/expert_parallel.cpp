@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "base/error.hpp"
+#include "model/moe/row_exchange.hpp"
 
 namespace moellava {
 
@@ -24,10 +25,6 @@ FeedForward like(const FeedForward& expert) {
     tensor = at::empty_like(tensor.detach()).set_requires_grad(tensor.requires_grad());
   });
   return made;
-}
-
-std::span<std::byte> bytes_of(const at::Tensor& tensor) {
-  return {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()};
 }
 
 }  // namespace

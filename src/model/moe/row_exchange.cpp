@@ -24,10 +24,6 @@ std::vector<size_t> in_bytes(const std::vector<int64_t>& rows, int64_t width) {
   return bytes;
 }
 
-std::span<std::byte> bytes_of(const at::Tensor& tensor) {
-  return {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()};
-}
-
 // Through the processor's memory, wherever the rows are.
 at::Tensor move_rows(const at::Tensor& rows, const Traffic& traffic) {
   const at::Tensor from = rows.cpu().contiguous();
@@ -59,6 +55,10 @@ class RowExchange : public torch::autograd::Function<RowExchange> {
 };
 
 }  // namespace
+
+std::span<std::byte> bytes_of(const at::Tensor& tensor) {
+  return {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()};
+}
 
 at::Tensor exchange_rows(const at::Tensor& rows, const std::vector<int64_t>& send,
                          const std::vector<int64_t>& receive, Communicator& processes) {

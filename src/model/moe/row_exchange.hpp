@@ -4,12 +4,16 @@
 
 #include <ATen/ATen.h>
 
+#include <cstddef>
 #include <span>
 #include <vector>
 
 #include "comm/communicator.hpp"
 
 namespace moellava {
+
+// What a communicator takes of a contiguous tensor in the processor's memory.
+std::span<std::byte> bytes_of(const at::Tensor& tensor);
 
 // rows [sum of send, H], a part for each process in order, of send[r] rows; gets those of all processes in
 // their order, receive[r] from each: [sum of receive, H]. Collective, and so is its backward pass, which
