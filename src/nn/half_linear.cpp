@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kFewRows = 8;
 constexpr int64_t kManyRows = 1024;        // packed at a time, so that sums stay in the cache
 constexpr int64_t kPanelValues = 1 << 21;  // float32 weights widened for libtorch at a time: 8 MiB
-constexpr int64_t kGrain = 1 << 16;        // weights that are worth a thread
+constexpr int64_t kGrain = 1 << 16;        // weights that are worth a thread, and rounding rows for them
 
 HalfMatrix matrix_of(const at::Tensor& weight) {
   const bool bfloat16 = weight.scalar_type() == at::kBFloat16;
@@ -81,7 +81,8 @@ at::Tensor half_linear(const at::Tensor& x, const at::Tensor& weight) {
     multiply_few_rows(rows, weights, y);
   } else if (bfloat16_products_wanted() && has_bfloat16_products()) {
     multiply_rounding(rows, weights, y);
-  } else if (bfloat16_products_wanted() && has_avx512_bfloat16() && weights.format == Half::Bfloat16) {
+  } else if (bfloat16_products_wanted() && has_avx512_bfloat16() && weights.format == Half::Bfloat16 &&
+             weight.numel() >= kGrain) {
     multiply_packed<PackedPairs, multiply_bfloat16>(rows, weights, y);
   } else {
     multiply_packed<PackedRows, multiply_half_packed>(rows, weights, y);

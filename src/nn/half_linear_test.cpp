@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/bfloat16_gemm.hpp"
 #include "nn/linear.hpp"
 #include "nn/precision.hpp"
 
@@ -35,6 +36,17 @@ TEST(HalfLinear, RoundedProductsAreThoseOfFloat32Weights) {
   const at::Tensor x = waves({9, 1 << 20}, 1.3);
   const Bfloat16Products products(true);
   EXPECT_LE(largest_error(half_linear(x, weight), at::linear(x, weight.to(at::kFloat))), 1e-4);
+}
+
+TEST(HalfLinear, RowsOfSmallMatricesAreNotRounded) {
+  if (!has_avx512_bfloat16() || has_bfloat16_products())
+    GTEST_SKIP() << "this processor has no AVX512-BF16, or AMX";
+  const Bfloat16Products products(true);
+  for (const int64_t outputs : {255, 256}) {
+    const at::Tensor weight = waves({outputs, 256}, 0.7).to(at::kBFloat16), x = waves({9, 256}, 1.3);
+    const double error = largest_error(half_linear(x, weight), at::linear(x, weight.to(at::kFloat)));
+    EXPECT_EQ(error > 1e-5, outputs == 256) << error;
+  }
 }
 
 TEST(HalfLinear, LinearTakesEitherKindOfWeight) {
