@@ -15,8 +15,8 @@ FeedForward::FeedForward(const FeedForwardConfig& config)
 }
 
 at::Tensor FeedForward::operator()(const at::Tensor& x) const {
-  if (gated) return down_proj(activate(activation, gate_proj(x)) * up_proj(x));
-  return down_proj(activate(activation, up_proj(x)));
+  if (gated) return down_proj(activate_gated(activation, {gate_proj(x)}, {up_proj(x)})[0]);
+  return down_proj(activate_all(activation, {up_proj(x)})[0]);
 }
 
 void FeedForward::visit(const std::string& prefix, const ParameterVisitor& visitor) {
@@ -57,14 +57,15 @@ std::vector<at::Tensor> grouped_feed_forward(const std::vector<at::Tensor>& xs,
     inputs.insert(inputs.end(), xs.begin(), xs.end());
     for (const FeedForward* part : parts) first.push_back(&part->gate_proj);
   }
-  const std::vector<at::Tensor> inner = grouped_linear(inputs, first);  // [G or 2G] of [N, F]
-  std::vector<at::Tensor> hidden;                                       // [G] of [N, F]
-  for (size_t g = 0; g < count; ++g) {
-    const Activation activation = parts[g]->activation;
-    hidden.push_back(gated ? activate(activation, inner[count + g]) * inner[g]
-                           : activate(activation, inner[g]));
+  std::vector<at::Tensor> inner = grouped_linear(inputs, first);  // [G or 2G] of [N, F]
+  const Activation activation = parts.front()->activation;
+  if (gated) {
+    const auto gates = inner.begin() + static_cast<std::ptrdiff_t>(count);
+    inner = activate_gated(activation, {gates, inner.end()}, {inner.begin(), gates});
+  } else {
+    inner = activate_all(activation, inner);
   }
-  return grouped_linear(hidden, last);
+  return grouped_linear(inner, last);
 }
 
 }  // namespace moellava

@@ -41,6 +41,48 @@ TEST(Activation, EqualsItsFormula) {
   }
 }
 
+// Values and gradients of `outputs` [G], of which all but the second go into a sum, and of their inputs.
+std::vector<at::Tensor> values_and_gradients(const std::vector<at::Tensor>& outputs,
+                                             const std::vector<at::Tensor>& inputs) {
+  std::vector<at::Tensor> all;
+  at::Tensor sum = at::zeros({});
+  for (size_t g = 0; g < outputs.size(); ++g) {
+    all.push_back(outputs[g].detach());
+    if (g != 1) sum = sum + (outputs[g] * random_tensor(outputs[g].sizes(), 20 + g)).sum();
+  }
+  sum.backward();
+  for (const at::Tensor& x : inputs) {
+    all.push_back(x.grad().defined() ? x.grad() : at::zeros_like(x.detach()));
+    x.mutable_grad().reset();
+  }
+  return all;
+}
+
+TEST(Activation, OfManyIsThatOfEach) {
+  std::vector<at::Tensor> xs, ups;
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{3, 5}, {2, 2}, {1, 5}, {300, 200}}) {
+    xs.push_back((3 * random_tensor(shape, 1)).requires_grad_(true));
+    ups.push_back(random_tensor(shape, 2).requires_grad_(true));
+  }
+  std::vector<at::Tensor> inputs = xs;
+  inputs.insert(inputs.end(), ups.begin(), ups.end());
+  for (Activation activation : {Activation::Silu, Activation::Gelu, Activation::GeluTanh}) {
+    std::vector<at::Tensor> gated, plain;
+    for (size_t g = 0; g < xs.size(); ++g) {
+      gated.push_back(activate(activation, xs[g]) * ups[g]);
+      plain.push_back(activate(activation, xs[g]));
+    }
+    const auto of_each = values_and_gradients(gated, inputs), of_each_plain = values_and_gradients(plain, xs);
+    const auto of_many = values_and_gradients(activate_gated(activation, xs, ups), inputs);
+    const auto of_many_plain = values_and_gradients(activate_all(activation, xs), xs);
+    for (size_t i = 0; i < of_each.size(); ++i) EXPECT_TENSORS_CLOSE(of_many[i], of_each[i]);
+    for (size_t i = 0; i < of_each_plain.size(); ++i)
+      EXPECT_TENSORS_CLOSE(of_many_plain[i], of_each_plain[i]);
+  }
+  const at::NoGradGuard no_grad;
+  EXPECT_FALSE(activate_gated(Activation::Silu, xs, ups)[0].requires_grad());
+}
+
 FeedForward make_feed_forward(bool gated, uint64_t seed = 10) {
   FeedForward ffn({.width = 4, .inner = 6, .gated = gated, .bias = true, .activation = Activation::Silu});
   uint64_t stream = seed;

@@ -20,7 +20,7 @@ using torch::autograd::SavedVariable;
 using torch::autograd::variable_list;
 
 // Rows and columns of a tile at most: large enough for a product at full speed, small enough to share out.
-constexpr int64_t kTileRows = 512, kTileColumns = 1024;
+constexpr int64_t kTileRows = 1024, kTileColumns = 1024;
 constexpr int64_t kTileStep = 16;  // values of a cache line
 
 // The stretch [begin, begin + count) of a product's rows or columns.

@@ -1,0 +1,141 @@
+// Compiled once for each instruction set: foreach_target.h includes this file again and again, and
+// HWY_DYNAMIC_DISPATCH picks at run time.
+#include "kernels/activations.hpp"
+
+#include <algorithm>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/activations.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <hwy/contrib/math/math-inl.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace moellava {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using FloatVector = hn::Vec<Floats>;
+
+// 0 where the exponential would leave what Exp can do: below 1e-38.
+FloatVector sigmoid(FloatVector x) {
+  const Floats floats;
+  const FloatVector one = hn::Set(floats, 1.0f);
+  const FloatVector result = hn::Div(one, hn::Add(one, hn::Exp(floats, hn::Neg(x))));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(floats, -88.0f)), result);
+}
+
+// Vectors of each input through `compute(inputs, outputs)`; the last ones, too few for a vector, in a padded
+// one.
+template <size_t kInputs, size_t kOutputs, class Compute>
+void for_each_vector(const float* const (&inputs)[kInputs], float* const (&outputs)[kOutputs], size_t count,
+                     const Compute& compute) {
+  const Floats floats;
+  const size_t lanes = hn::Lanes(floats);
+  FloatVector in[kInputs], out[kOutputs];
+  size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    for (size_t k = 0; k < kInputs; ++k) in[k] = hn::LoadU(floats, inputs[k] + i);
+    compute(in, out);
+    for (size_t k = 0; k < kOutputs; ++k) hn::StoreU(out[k], floats, outputs[k] + i);
+  }
+  if (i == count) return;
+  HWY_ALIGN float padded[hn::MaxLanes(Floats())] = {};
+  for (size_t k = 0; k < kInputs; ++k) {
+    std::copy_n(inputs[k] + i, count - i, padded);
+    in[k] = hn::Load(floats, padded);
+  }
+  compute(in, out);
+  for (size_t k = 0; k < kOutputs; ++k) {
+    hn::Store(out[k], floats, padded);
+    std::copy_n(padded, count - i, outputs[k] + i);
+  }
+}
+
+// gradient of x s(x), given s and the gradient of what the sigmoid is of: s + x s (1 - s) inner
+FloatVector slope(FloatVector x, FloatVector s, FloatVector inner) {
+  const FloatVector product = hn::Mul(x, s);
+  return hn::MulAdd(hn::NegMulAdd(product, s, product), inner, s);
+}
+
+void gated_silu_any(const float* gate, const float* up, int64_t count, float* out) {
+  for_each_vector<2, 1>({gate, up}, {out}, static_cast<size_t>(count),
+                        [](const FloatVector(&in)[2], FloatVector(&result)[1]) {
+                          result[0] = hn::Mul(hn::Mul(in[0], sigmoid(in[0])), in[1]);
+                        });
+}
+
+void gated_silu_backward_any(const float* gradient, const float* gate, const float* up, int64_t count,
+                             float* gate_gradient, float* up_gradient) {
+  for_each_vector<3, 2>({gradient, gate, up}, {gate_gradient, up_gradient}, static_cast<size_t>(count),
+                        [](const FloatVector(&in)[3], FloatVector(&result)[2]) {
+                          const FloatVector s = sigmoid(in[1]), one = hn::Set(Floats(), 1.0f);
+                          result[0] = hn::Mul(hn::Mul(in[0], in[2]), slope(in[1], s, one));
+                          result[1] = hn::Mul(in[0], hn::Mul(in[1], s));
+                        });
+}
+
+// 2 u = x (kLinear + kCubic x^2)
+constexpr float kLinear = 1.5957691216057308f, kCubic = 0.044715f * kLinear;
+
+FloatVector gelu_sigmoid(FloatVector x, FloatVector squared) {
+  const Floats floats;
+  const FloatVector factor = hn::MulAdd(hn::Set(floats, kCubic), squared, hn::Set(floats, kLinear));
+  return sigmoid(hn::Mul(x, factor));
+}
+
+void gelu_tanh_any(const float* x, int64_t count, float* out) {
+  for_each_vector<1, 1>({x}, {out}, static_cast<size_t>(count),
+                        [](const FloatVector(&in)[1], FloatVector(&result)[1]) {
+                          result[0] = hn::Mul(in[0], gelu_sigmoid(in[0], hn::Mul(in[0], in[0])));
+                        });
+}
+
+void gelu_tanh_backward_any(const float* gradient, const float* x, int64_t count, float* x_gradient) {
+  for_each_vector<2, 1>({gradient, x}, {x_gradient}, static_cast<size_t>(count),
+                        [](const FloatVector(&in)[2], FloatVector(&result)[1]) {
+                          const Floats floats;
+                          const FloatVector squared = hn::Mul(in[1], in[1]);
+                          const FloatVector inner =
+                              hn::MulAdd(hn::Set(floats, 3 * kCubic), squared, hn::Set(floats, kLinear));
+                          const FloatVector s = gelu_sigmoid(in[1], squared);
+                          // The sigmoid is 0 or 1 there, and the square may be infinite.
+                          const auto flat = hn::Gt(hn::Abs(in[1]), hn::Set(floats, 9.0f));
+                          result[0] = hn::Mul(in[0], hn::IfThenElse(flat, s, slope(in[1], s, inner)));
+                        });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace moellava
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace moellava {
+
+HWY_EXPORT(gated_silu_any);
+HWY_EXPORT(gated_silu_backward_any);
+HWY_EXPORT(gelu_tanh_any);
+HWY_EXPORT(gelu_tanh_backward_any);
+
+void gated_silu(const float* gate, const float* up, int64_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(gated_silu_any)(gate, up, count, out);
+}
+
+void gated_silu_backward(const float* gradient, const float* gate, const float* up, int64_t count,
+                         float* gate_gradient, float* up_gradient) {
+  HWY_DYNAMIC_DISPATCH(gated_silu_backward_any)(gradient, gate, up, count, gate_gradient, up_gradient);
+}
+
+void gelu_tanh(const float* x, int64_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(gelu_tanh_any)(x, count, out);
+}
+
+void gelu_tanh_backward(const float* gradient, const float* x, int64_t count, float* x_gradient) {
+  HWY_DYNAMIC_DISPATCH(gelu_tanh_backward_any)(gradient, x, count, x_gradient);
+}
+
+}  // namespace moellava
+#endif
