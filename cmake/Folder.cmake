@@ -1,12 +1,13 @@
 # moellava_folder(NAME [TORCH] LINK libs...): the library of src/NAME, its tests (*_test.cpp beside the code) and
 # its fuzz targets (*_fuzz.cpp), found by glob so that none is forgotten. TORCH: it may use libtorch, whose headers are
-# then parsed once for all such folders.
+# then parsed once for all such folders. Files named nccl_* are left to cmake/Nccl.cmake.
 include(GoogleTest)
 
 function(moellava_folder name)
   cmake_parse_arguments(ARG "TORCH" "" "LINK" ${ARGN})
   set(dir ${CMAKE_SOURCE_DIR}/src/${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/nccl_[^/]*$")
   set(tests ${sources})
   set(fuzzers ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")

@@ -103,7 +103,7 @@ class TrainInProcesses(TinyFolderCase):
 
     def test_a_run_goes_on_in_another_number_of_processes(self):
         # The same steps in one process, then in two, in two that share the experts, and in one again.
-        steps, output, whole = 60, self.folder / "moving", self.folder / "staying"
+        steps, output, whole = 300, self.folder / "moving", self.folder / "staying"
         done = run(self.command(1, 2, whole, steps=steps, experts=4))
         self.assertEqual(done.returncode, 0, done.stderr)
         for processes, accumulation, extra in ((1, 2, ()), (2, 1, ()), (2, 1, ("--ep_size", "2"))):

@@ -33,6 +33,16 @@ class TrainRecipe(TinyFolderCase):
         self.assertEqual(done.returncode, code, done.stderr)
         self.assertIn(expected, done.stderr)
 
+    def test_devices_are_looked_at_first(self):
+        for expected, *flags in (
+                ('--device: unknown device: found "gpu"', "--device", "gpu"),
+                ("--ddp_backend nccl: carries the memory of GPUs", "--ddp_backend", "nccl", "--device", "cpu"),
+                ('--ddp_backend: not allowed: found "gloo", expected one of nccl, mpi', "--ddp_backend", "gloo")):
+            done = self.run_train("nowhere", "--stage", "2", *flags)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(expected, done.stderr)
+            self.assertFalse((self.folder / "nowhere").exists())
+
     def moe(self, name):
         return json.loads((self.folder / name / "config.json").read_text())["moe"]
 

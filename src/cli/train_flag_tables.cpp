@@ -227,6 +227,14 @@ void add_run_flags(TrainFlags& flags) {
   flags.number<int64_t>("--ddp_timeout", 1, kMany,
                         "seconds that processes wait for one of them that lives (default 1800)",
                         [](TrainSettings& s) -> int64_t& { return s.ddp_timeout; });
+  flags.text(
+      "--ddp_backend", "nccl|mpi",
+      "what carries values between processes: nccl from GPU to GPU, one for each process, or mpi through "
+      "the processor's memory (default: nccl on GPUs)",
+      [](TrainSettings& s, TrainFlags::Text value) {
+        const bool nccl = one_of("--ddp_backend", value, {"nccl", "mpi"}) == "nccl";
+        s.ddp_backend = nccl ? DdpBackend::Nccl : DdpBackend::Mpi;
+      });
   flags.text("--dump_step", "DIR",
              "write every intermediate result of step 1 as .npy and JSON, for comparisons",
              [](TrainSettings& s, TrainFlags::Text value) { s.dump_step = value; });

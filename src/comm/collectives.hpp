@@ -1,4 +1,4 @@
-// What is made of the communicator's four operations: sums in a fixed order, lists and texts. R ranks.
+// What is made of the communicator's four operations: lists and texts. R ranks.
 #pragma once
 
 #include <string>
@@ -7,17 +7,6 @@
 #include "comm/communicator.hpp"
 
 namespace moellava {
-
-// parts[0] becomes the sum of all [P], added up in a binary tree: ((0 + 1) + (2 + 3)) + (4 + 5). A process
-// that holds four parts and four processes that hold one each so get the same bits.
-void sum_in_tree(std::span<const std::span<float>> parts);
-
-// `values` holds a part for each rank in order, of counts[r] ([R], the same everywhere); `own` becomes the
-// sum of all ranks' parts for this rank, in the order of sum_in_tree: the first half of an all-reduce.
-void reduce_scatter(Communicator& comm, std::span<const float> values, std::span<const size_t> counts,
-                    std::span<float> own);
-// `values` become their sums over all ranks, the same bits everywhere.
-void all_reduce(Communicator& comm, std::span<float> values);
 
 // Everybody's list, by rank; they may differ in length.
 template <typename T>

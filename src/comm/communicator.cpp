@@ -1,6 +1,7 @@
 #include "comm/communicator.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace moellava {
 
@@ -18,6 +19,10 @@ void SingleProcess::all_to_all(std::span<const std::byte> send, std::span<const 
 
 std::unique_ptr<Communicator> SingleProcess::split(int /*colour*/) {
   return std::make_unique<SingleProcess>();
+}
+
+std::unique_ptr<Communicator> SingleProcess::on_gpu(int /*gpu*/) {
+  throw std::logic_error("a process by itself has nobody to send to");
 }
 
 }  // namespace moellava

@@ -10,8 +10,9 @@
 namespace moellava {
 
 // Every operation is collective: all processes call the same ones in the same order, and each returns when
-// its own part is done. Buffers are contiguous and lie in host memory. A failure throws Io naming the rank; a
-// process that died or stands still ends all (comm/watchdog.hpp).
+// its own part is done. Buffers are contiguous and lie in host memory, or all in that of the GPU which the
+// communicator is for. A failure throws Io naming the rank; a process that died or stands still ends all
+// (comm/watchdog.hpp).
 class Communicator {
  public:
   Communicator(int rank, int size) : rank_(rank), size_(size) {}
@@ -34,6 +35,9 @@ class Communicator {
   // The processes that name the same `colour`, in the order of their ranks. Operations of two communicators
   // do not mix, so that two threads may work at once, each with its own.
   virtual std::unique_ptr<Communicator> split(int colour) = 0;
+  // One of the same processes whose buffers lie in the memory of this process's GPU, `gpu` in CUDA's numbers:
+  // NCCL. Throws Usage where it was not built in.
+  virtual std::unique_ptr<Communicator> on_gpu(int gpu) = 0;
 
  private:
   int rank_;
@@ -51,6 +55,7 @@ class SingleProcess : public Communicator {
   void all_to_all(std::span<const std::byte> send, std::span<const size_t> send_bytes,
                   std::span<std::byte> receive, std::span<const size_t> receive_bytes) override;
   std::unique_ptr<Communicator> split(int colour) override;
+  std::unique_ptr<Communicator> on_gpu(int gpu) override;  // never: there is nobody to send to
 };
 
 }  // namespace moellava

@@ -1,31 +1,18 @@
 #include "comm/mpi_communicator.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
-#include <chrono>
 #include <climits>
-#include <thread>
 
 #include "base/error.hpp"
 #include "comm/launch.hpp"
+#include "comm/waiting.hpp"
+#ifdef MOELLAVA_CUDA
+#include "comm/nccl_communicator.hpp"
+#endif
 
 namespace moellava {
 
 namespace {
-
-// A process that waits looks again and again: at first without a pause, as most answers come at once, then
-// with pauses, so that it does not take the processor from those it waits for.
-constexpr int kEagerLooks = 1000;
-constexpr auto kPause = std::chrono::microseconds(50);
-
-void pause(int looks) {
-  if (looks < kEagerLooks) {
-    ::sched_yield();
-  } else {
-    std::this_thread::sleep_for(kPause);
-  }
-}
 
 // MPI's 32-bit byte counts and offsets of parts that stand one behind the other.
 struct Parts {
@@ -82,14 +69,11 @@ void MpiCommunicator::finish(int started, MPI_Request& request, const char* oper
     if (code != MPI_SUCCESS) check_mpi(code, rank_text(rank(), size()) + ", " + operation);
   };
   check(started);
-  ++pulse_.waiting;
-  int done = 0;
-  for (int looks = 0; done == 0; looks = std::min(looks + 1, kEagerLooks)) {
+  wait_until(pulse_, [&] {
+    int done = 0;
     check(MPI_Test(&request, &done, MPI_STATUS_IGNORE));
-    if (done == 0) pause(looks);
-  }
-  --pulse_.waiting;
-  ++pulse_.operations;
+    return done != 0;
+  });
 }
 
 void MpiCommunicator::barrier() {
@@ -127,6 +111,16 @@ void MpiCommunicator::all_to_all(std::span<const std::byte> send, std::span<cons
 
 std::unique_ptr<Communicator> MpiCommunicator::split(int colour) {
   return std::make_unique<MpiCommunicator>(comm_, colour, pulse_);
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::on_gpu(int gpu) {
+#ifdef MOELLAVA_CUDA
+  return std::make_unique<NcclCommunicator>(split(0), gpu, pulse_);
+#else
+  throw usage_error(
+      "--ddp_backend", "this program was built without NCCL",
+      {.found = "nccl for GPU " + std::to_string(gpu), .expected = "mpi", .hint = "the cuda preset has it"});
+#endif
 }
 
 }  // namespace moellava

@@ -27,6 +27,7 @@ class MpiCommunicator : public Communicator {
   void all_to_all(std::span<const std::byte> send, std::span<const size_t> send_bytes,
                   std::span<std::byte> receive, std::span<const size_t> receive_bytes) override;
   std::unique_ptr<Communicator> split(int colour) override;
+  std::unique_ptr<Communicator> on_gpu(int gpu) override;
 
  private:
   struct Members {

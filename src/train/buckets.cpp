@@ -26,12 +26,12 @@ std::vector<Bucket> make_buckets(const std::vector<int64_t>& sizes, const std::v
   for (size_t parameter = sizes.size(); parameter-- > 0;) {
     for (int64_t begin = 0; begin < sizes[parameter];) {
       if (room == 0) {
-        buckets.push_back({.pieces = {}, .counts = std::vector<size_t>(static_cast<size_t>(ranks), 0)});
+        buckets.push_back({.pieces = {}, .counts = std::vector<int64_t>(static_cast<size_t>(ranks), 0)});
         room = limit;
       }
       const int64_t count = std::min(room, sizes[parameter] - begin);
       buckets.back().pieces.push_back({.parameter = parameter, .begin = begin, .count = count});
-      buckets.back().counts[static_cast<size_t>(owners[parameter])] += static_cast<size_t>(count);
+      buckets.back().counts[static_cast<size_t>(owners[parameter])] += count;
       begin += count;
       room -= count;
     }

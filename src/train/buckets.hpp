@@ -19,8 +19,8 @@ struct Piece {
 };
 // What travels at once.
 struct Bucket {
-  std::vector<Piece> pieces;   // by owner, rank 0 first
-  std::vector<size_t> counts;  // [R] values of each owner's pieces
+  std::vector<Piece> pieces;    // by owner, rank 0 first
+  std::vector<int64_t> counts;  // [R] values of each owner's pieces
 };
 // Buckets of at most `limit` values, the last parameters first: their gradients are ready first.
 std::vector<Bucket> make_buckets(const std::vector<int64_t>& sizes, const std::vector<int>& owners, int ranks,

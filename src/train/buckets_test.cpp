@@ -23,17 +23,17 @@ TEST(Buckets, EveryValueTravelsOnceInPortionsOfTheLimit) {
       std::vector<std::vector<int>> seen;
       for (int64_t size : sizes) seen.emplace_back(static_cast<size_t>(size), 0);
       for (const Bucket& bucket : make_buckets(sizes, owners, ranks, limit)) {
-        std::vector<size_t> counts(static_cast<size_t>(ranks), 0);
+        std::vector<int64_t> counts(static_cast<size_t>(ranks), 0);
         int owner = 0;
         for (const Piece& piece : bucket.pieces) {
           EXPECT_GE(owners[piece.parameter], owner);
           owner = owners[piece.parameter];
-          counts[static_cast<size_t>(owner)] += static_cast<size_t>(piece.count);
+          counts[static_cast<size_t>(owner)] += piece.count;
           for (int64_t i = 0; i < piece.count; ++i)
             ++seen[piece.parameter].at(static_cast<size_t>(piece.begin + i));
         }
         EXPECT_EQ(counts, bucket.counts);
-        EXPECT_LE(std::accumulate(counts.begin(), counts.end(), size_t{0}), static_cast<size_t>(limit));
+        EXPECT_LE(std::accumulate(counts.begin(), counts.end(), int64_t{0}), limit);
       }
       for (const auto& values : seen) EXPECT_EQ(values, std::vector<int>(values.size(), 1));
     }

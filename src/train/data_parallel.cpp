@@ -15,34 +15,14 @@ namespace moellava {
 
 namespace {
 
-float* values_of(const at::Tensor& tensor) {
-  return static_cast<float*>(tensor.data_ptr());
+// `piece` of a contiguous tensor.
+at::Tensor part_of(const at::Tensor& tensor, const Piece& piece) {
+  return tensor.view({-1}).narrow(0, piece.begin, piece.count);
 }
 
-// `count` values of a tensor, wherever it is, from the one numbered `begin` on.
-void take_values(const at::Tensor& from, int64_t begin, int64_t count, float* to) {
-  if (from.is_cpu()) {
-    std::copy_n(values_of(from) + begin, count, to);
-  } else {
-    at::from_blob(to, {count}, at::kFloat).copy_(from.view({-1}).narrow(0, begin, count));
-  }
-}
-void put_values(const float* from, int64_t count, const at::Tensor& to, int64_t begin) {
-  if (to.is_cpu()) {
-    std::copy_n(from, count, values_of(to) + begin);
-  } else {
-    to.view({-1}).narrow(0, begin, count).copy_(at::from_blob(const_cast<float*>(from), {count}, at::kFloat));
-  }
-}
-
-std::vector<size_t> in_bytes(const std::vector<size_t>& counts) {
-  std::vector<size_t> bytes;
-  for (size_t count : counts) bytes.push_back(count * sizeof(float));
-  return bytes;
-}
-
-size_t total(const std::vector<size_t>& counts) {
-  return std::accumulate(counts.begin(), counts.end(), size_t{0});
+// Room for the values of one owner's pieces or of all, [N].
+at::Tensor room_for(int64_t count, at::Device memory) {
+  return at::empty({count}, at::TensorOptions(at::kFloat).device(memory));
 }
 
 }  // namespace
@@ -98,11 +78,8 @@ DataParallel::~DataParallel() {
 }
 
 void DataParallel::make_groups(const DataParallelOptions& options) {
-  groups_.push_back({.comm = &comm_, .buckets = comm_.split(0), .parameters = {}});
-  if (options.same_experts != nullptr) {
-    groups_.push_back(
-        {.comm = options.same_experts, .buckets = options.same_experts->split(0), .parameters = {}});
-  }
+  groups_.push_back(make_group(comm_, options.memory));
+  if (options.same_experts != nullptr) groups_.push_back(make_group(*options.same_experts, options.memory));
   std::unordered_map<std::string, size_t> numbers;
   for (size_t a = 0; a < all_names_.size(); ++a) numbers.emplace(all_names_[a], a);
   for (size_t p = 0; p < parameters_.size(); ++p) {
@@ -126,6 +103,14 @@ void DataParallel::make_groups(const DataParallelOptions& options) {
   for (size_t b = 0; b < buckets_.size(); ++b) {
     for (const Piece& piece : buckets_[b].bucket.pieces) buckets_of_[piece.parameter].push_back(b);
   }
+}
+
+DataParallel::Group DataParallel::make_group(Communicator& comm, at::Device memory) {
+  Group group{.comm = &comm, .gradients = nullptr, .values = nullptr, .parameters = {}};
+  if (comm.size() == 1) return group;
+  group.gradients = std::make_unique<TensorCommunicator>(comm, memory);
+  group.values = std::make_unique<TensorCommunicator>(comm, memory);
+  return group;
 }
 
 void DataParallel::add_buckets(const Group& group, int64_t limit) {
@@ -203,33 +188,37 @@ void DataParallel::send_ready_buckets() {
 }
 
 // This rank's gradients, one owner's behind the other's. What is not its own is no more needed then.
-std::vector<float> DataParallel::pack_gradients(const GroupBucket& bucket) {
+at::Tensor DataParallel::pack_gradients(const GroupBucket& bucket) {
   const at::NoGradGuard no_grad;
-  std::vector<float> values(total(bucket.bucket.counts), 0.0f);
-  float* to = values.data();
+  const auto& counts = bucket.bucket.counts;
+  const at::Tensor values =
+      room_for(std::accumulate(counts.begin(), counts.end(), int64_t{0}), bucket.group->gradients->memory());
+  int64_t begin = 0;
   for (const Piece& piece : bucket.bucket.pieces) {
     at::Tensor& gradient = parameters_[piece.parameter].tensor.mutable_grad();
+    const at::Tensor to = values.narrow(0, begin, piece.count);
     if (gradient.defined()) {
       if (!gradient.is_contiguous()) gradient = gradient.contiguous();
-      take_values(gradient, piece.begin, piece.count, to);
-    } else if (owns(piece.parameter)) {
-      gradient = at::zeros_like(values_[piece.parameter]);
+      to.copy_(part_of(gradient, piece));
+    } else {
+      to.zero_();
+      if (owns(piece.parameter)) gradient = at::zeros_like(values_[piece.parameter]);
     }
-    to += piece.count;
+    begin += piece.count;
     const bool end = piece.begin + piece.count == values_[piece.parameter].numel();
     if (end && !owns(piece.parameter)) gradient.reset();
   }
   return values;
 }
 
-void DataParallel::sum_up(const GroupBucket& bucket, const std::vector<float>& values) {
-  std::vector<float> own(bucket.bucket.counts[static_cast<size_t>(bucket.group->comm->rank())]);
-  reduce_scatter(*bucket.group->buckets, values, bucket.bucket.counts, own);
-  const float* from = own.data();
+void DataParallel::sum_up(const GroupBucket& bucket, const at::Tensor& values) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor own = bucket.group->gradients->reduce_scatter(values, bucket.bucket.counts);
+  int64_t begin = 0;
   for (const Piece& piece : bucket.bucket.pieces) {
     if (!owns(piece.parameter)) continue;
-    put_values(from, piece.count, parameters_[piece.parameter].tensor.grad(), piece.begin);
-    from += piece.count;
+    part_of(parameters_[piece.parameter].tensor.grad(), piece).copy_(own.narrow(0, begin, piece.count));
+    begin += piece.count;
   }
 }
 
@@ -250,32 +239,33 @@ GradientNorm DataParallel::norm() {
 }
 
 void DataParallel::share_parameters() {
+  const at::NoGradGuard no_grad;
   for (const GroupBucket& bucket : buckets_) {
-    const std::vector<float> own = pack_owned(bucket, own_values_);
-    std::vector<float> values(total(bucket.bucket.counts));
-    bucket.group->comm->all_gather(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(values)),
-                                   in_bytes(bucket.bucket.counts));
-    const float* from = values.data();
+    const at::Tensor values = bucket.group->values->all_gather(pack_owned(bucket), bucket.bucket.counts);
+    int64_t begin = 0;
     for (const Piece& piece : bucket.bucket.pieces) {
-      if (!owns(piece.parameter)) put_values(from, piece.count, values_[piece.parameter], piece.begin);
-      from += piece.count;
+      if (!owns(piece.parameter))
+        part_of(values_[piece.parameter], piece).copy_(values.narrow(0, begin, piece.count));
+      begin += piece.count;
     }
   }
 }
 
-std::vector<float> DataParallel::pack_owned(const GroupBucket& bucket,
-                                            const std::vector<at::Tensor>& tensors) const {
-  std::vector<float> values;
+at::Tensor DataParallel::pack_owned(const GroupBucket& bucket) const {
+  const TensorCommunicator& comm = *bucket.group->values;
+  const at::Tensor values = room_for(bucket.bucket.counts[static_cast<size_t>(comm.rank())], comm.memory());
+  int64_t begin = 0;
   for (const Piece& piece : bucket.bucket.pieces) {
     if (!owns(piece.parameter)) continue;
-    const size_t end = values.size();
-    values.resize(end + static_cast<size_t>(piece.count));
-    take_values(tensors[place_[piece.parameter]], piece.begin, piece.count, values.data() + end);
+    values.narrow(0, begin, piece.count).copy_(part_of(values_[piece.parameter], piece));
+    begin += piece.count;
   }
   return values;
 }
 
+// Over the host's communicator, a part at a time: what is gathered is written to files.
 void DataParallel::gather(const std::vector<at::Tensor>& own, const std::vector<at::Tensor>& whole) {
+  const at::NoGradGuard no_grad;
   const auto ranks = static_cast<size_t>(comm_.size());
   size_t next = 0;  // in `own`
   for (size_t a = 0; a < all_names_.size(); ++a) {
@@ -283,19 +273,20 @@ void DataParallel::gather(const std::vector<at::Tensor>& own, const std::vector<
     const bool first = comm_.rank() == 0;
     const at::Tensor from = mine ? own[next++] : at::Tensor();
     for (int64_t begin = 0; begin < numel_[a]; begin += limit_) {
-      const int64_t count = std::min(limit_, numel_[a] - begin);
-      const size_t bytes = static_cast<size_t>(count) * sizeof(float);
+      const Piece piece{.parameter = a, .begin = begin, .count = std::min(limit_, numel_[a] - begin)};
+      const size_t bytes = static_cast<size_t>(piece.count) * sizeof(float);
       std::vector<size_t> send(ranks, 0), receive(ranks, 0);
-      std::vector<float> sent(static_cast<size_t>(mine ? count : 0));
-      std::vector<float> received(static_cast<size_t>(first ? count : 0));
+      at::Tensor sent = at::empty({0}), received = at::empty({0});
       if (mine) {
         send[0] = bytes;
-        take_values(from, begin, count, sent.data());
+        sent = part_of(from, piece).cpu();
       }
-      if (first) receive[static_cast<size_t>(owner_rank_[a])] = bytes;
-      comm_.all_to_all(std::as_bytes(std::span(sent)), send, std::as_writable_bytes(std::span(received)),
-                       receive);
-      if (first) put_values(received.data(), count, whole[a], begin);
+      if (first) {
+        receive[static_cast<size_t>(owner_rank_[a])] = bytes;
+        received = whole[a].is_cpu() ? part_of(whole[a], piece) : room_for(piece.count, at::kCPU);
+      }
+      comm_.all_to_all(bytes_of(sent), send, bytes_of(received), receive);
+      if (first && !whole[a].is_cpu()) part_of(whole[a], piece).copy_(received);
     }
   }
 }

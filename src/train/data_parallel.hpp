@@ -10,6 +10,7 @@
 
 #include "base/background_queue.hpp"
 #include "comm/communicator.hpp"
+#include "model/tensor_communicator.hpp"
 #include "train/adamw.hpp"
 #include "train/buckets.hpp"
 #include "train/gradient_tree.hpp"
@@ -25,7 +26,8 @@ struct Share {
 Share share_of(size_t micro_batches, size_t accumulation, int rank);
 
 struct DataParallelOptions {
-  int64_t bucket = 1 << 22;  // values that travel at once: 16 MiB
+  int64_t bucket = 1 << 22;      // values that travel at once: 16 MiB
+  at::Device memory = at::kCPU;  // where they lie on their way, as TensorCommunicator takes it
   // When experts are spread: the processes that have the same ones as this, and the names of all A parameters
   // in the model's order. nullptr: all processes have everything.
   Communicator* same_experts = nullptr;
@@ -68,11 +70,12 @@ class DataParallel {
 
  private:
   class Hook;
-  // Processes that have the same parameters.
+  // Processes that have the same parameters. One by itself has nothing to share.
   struct Group {
     Communicator* comm;
-    std::unique_ptr<Communicator> buckets;  // the background thread's
-    std::vector<size_t> parameters;         // numbers of this process's
+    std::unique_ptr<TensorCommunicator> gradients;  // the background thread's
+    std::unique_ptr<TensorCommunicator> values;
+    std::vector<size_t> parameters;  // numbers of this process's
   };
   struct GroupBucket {
     const Group* group;
@@ -80,15 +83,16 @@ class DataParallel {
   };
 
   void make_groups(const DataParallelOptions& options);
+  static Group make_group(Communicator& comm, at::Device memory);
   void add_buckets(const Group& group, int64_t limit);
   void learn_owners();
   // The gradient of this rank is whole: buckets that waited for it alone go.
   void ready(size_t parameter);
   void send_ready_buckets();
-  std::vector<float> pack_gradients(const GroupBucket& bucket);
-  void sum_up(const GroupBucket& bucket, const std::vector<float>& values);
-  // Of `tensors` [owned()], the values that are this rank's part of a bucket.
-  std::vector<float> pack_owned(const GroupBucket& bucket, const std::vector<at::Tensor>& tensors) const;
+  at::Tensor pack_gradients(const GroupBucket& bucket);
+  void sum_up(const GroupBucket& bucket, const at::Tensor& values);
+  // The values that are this rank's part of a bucket.
+  at::Tensor pack_owned(const GroupBucket& bucket) const;
 
   Communicator& comm_;
   std::vector<NamedParameter> parameters_;  // [P]

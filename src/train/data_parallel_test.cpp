@@ -4,10 +4,10 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
-#include "comm/collectives.hpp"
 #include "nn/linear.hpp"
 #include "tests/mpi_processes.hpp"
 #include "tests/pretend_device.hpp"
+#include "tests/pretend_processes.hpp"
 
 namespace moellava {
 namespace {
@@ -65,8 +65,11 @@ std::vector<std::vector<float>> expected_sums() {
   }
   std::vector<std::vector<float>> sums;
   for (auto& of_parameter : gradients) {
-    sum_in_tree(std::vector<std::span<float>>(of_parameter.begin(), of_parameter.end()));
-    sums.push_back(of_parameter[0]);
+    std::vector<at::Tensor> parts;
+    for (std::vector<float>& values : of_parameter) parts.push_back(at::tensor(values));
+    sum_in_tree(parts);
+    const auto* first = parts[0].const_data_ptr<float>();
+    sums.emplace_back(first, first + parts[0].numel());
   }
   return sums;
 }
@@ -79,8 +82,16 @@ void compute(DataParallel& parallel) {
   parallel.finish_gradients();
 }
 
-void expect_gradients_of_all_micro_batches(at::Device device) {
-  DataParallel parallel(all_processes(), make_parameters(device), {.bucket = kBucket});
+// Where the parameters are, and where values lie between processes.
+struct Place {
+  at::Device parameters, memory;
+};
+const Place kPlaces[] = {{at::kCPU, at::kCPU}, {kPretendDevice, at::kCPU}, {kPretendDevice, kPretendDevice}};
+
+void expect_gradients_of_all_micro_batches(const Place& place) {
+  testing::ProcessesWithPretendGpus processes(all_processes());
+  DataParallel parallel(processes, make_parameters(place.parameters),
+                        {.bucket = kBucket, .memory = place.memory});
   const auto expected = expected_sums();
   for (int step = 0; step < 3; ++step) {
     compute(parallel);
@@ -93,7 +104,7 @@ void expect_gradients_of_all_micro_batches(at::Device device) {
         ASSERT_EQ(gradient.defined(), own) << p;
       }
       if (!gradient.defined()) continue;
-      EXPECT_EQ(gradient.device(), device);
+      EXPECT_EQ(gradient.device(), place.parameters);
       const at::Tensor here = gradient.cpu();
       const auto* values = static_cast<const float*>(here.const_data_ptr());
       EXPECT_EQ(std::vector<float>(values, values + here.numel()), expected[p]) << p;
@@ -102,8 +113,7 @@ void expect_gradients_of_all_micro_batches(at::Device device) {
 }
 
 TEST(DataParallel, OwnersGetTheGradientOfAllMicroBatchesToTheBit) {
-  for (const at::Device device : {at::Device(at::kCPU), kPretendDevice})
-    expect_gradients_of_all_micro_batches(device);
+  for (const Place& place : kPlaces) expect_gradients_of_all_micro_batches(place);
 }
 
 TEST(DataParallel, TheNormIsThatOfOneProcessAndNamesWhatIsNotFinite) {
@@ -121,8 +131,10 @@ TEST(DataParallel, TheNormIsThatOfOneProcessAndNamesWhatIsNotFinite) {
   EXPECT_EQ(parallel.norm().not_finite, "p2");
 }
 
-void expect_owners_values(at::Device device) {
-  DataParallel parallel(all_processes(), make_parameters(device), {.bucket = kBucket});
+void expect_owners_values(const Place& place) {
+  testing::ProcessesWithPretendGpus processes(all_processes());
+  DataParallel parallel(processes, make_parameters(place.parameters),
+                        {.bucket = kBucket, .memory = place.memory});
   std::vector<at::Tensor> state;
   for (const NamedParameter& parameter : parallel.owned()) {
     const at::NoGradGuard no_grad;
@@ -130,7 +142,7 @@ void expect_owners_values(at::Device device) {
     state.push_back(parameter.tensor.detach() * 2);
   }
   parallel.share_parameters();
-  const std::vector<NamedParameter> before = make_parameters(device);
+  const std::vector<NamedParameter> before = make_parameters(place.parameters);
   for (size_t p = 0; p < before.size(); ++p)
     EXPECT_TRUE(parallel.parameters()[p].tensor.equal(before[p].tensor + 1)) << p;
   std::vector<at::Tensor> whole;
@@ -141,7 +153,7 @@ void expect_owners_values(at::Device device) {
 }
 
 TEST(DataParallel, EverybodyGetsTheOwnersValuesAndTheFirstTheirState) {
-  for (const at::Device device : {at::Device(at::kCPU), kPretendDevice}) expect_owners_values(device);
+  for (const Place& place : kPlaces) expect_owners_values(place);
 }
 
 TEST(DataParallel, SharesAreBlocks) {

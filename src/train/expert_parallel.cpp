@@ -6,7 +6,7 @@
 #include <unordered_set>
 
 #include "base/error.hpp"
-#include "model/moe/row_exchange.hpp"
+#include "model/tensor_communicator.hpp"
 
 namespace moellava {
 

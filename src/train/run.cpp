@@ -211,8 +211,15 @@ ExpertSpread spread_experts(ExpertParallel& experts, std::vector<NamedParameter>
   return spread;
 }
 
-TrainerOptions trainer_options(const TrainSettings& settings, const LoadedModel& loaded,
-                               int64_t total_steps) {
+// Where values lie on their way.
+at::Device memory_between_processes(const TrainSettings& settings, at::Device device) {
+  if (settings.ddp_backend == DdpBackend::Nccl && device.is_cpu())
+    throw usage_error("--ddp_backend nccl", "carries the memory of GPUs", {.found = "--device cpu"});
+  return settings.ddp_backend == DdpBackend::Mpi ? at::Device(at::kCPU) : device;
+}
+
+TrainerOptions trainer_options(const TrainSettings& settings, const LoadedModel& loaded, int64_t total_steps,
+                               at::Device memory) {
   const bool drawn = settings.moe.sampling == RouterSampling::Gumbel;
   return {.schedule = {.kind = settings.lr_scheduler,
                        .peak = settings.learning_rate,
@@ -228,7 +235,8 @@ TrainerOptions trainer_options(const TrainSettings& settings, const LoadedModel&
           .gumbel_seed = drawn ? std::optional(settings.seed) : std::nullopt,
           .recompute = settings.gradient_checkpointing,
           .dropout = loaded.dropout,
-          .dropout_seed = settings.seed};
+          .dropout_seed = settings.seed,
+          .memory = memory};
 }
 
 }  // namespace
@@ -239,13 +247,14 @@ RunEnd train(const TrainSettings& settings, Processes& processes) {
   require_inputs(settings);
   if (!settings.dump_step.empty() && processes.size() > 1)
     throw usage_error("--dump_step", "only in one process");
+  const at::Device device =
+      device_by_name(settings.device, "--device", detect_launch(std::getenv).local_rank);
+  const at::Device memory = memory_between_processes(settings, device);
   std::unique_ptr<const OutputFolder> output;
   if (processes.first()) output = std::make_unique<OutputFolder>(settings.output_dir);
   const std::optional<FoundCheckpoint> start = agree_on_start(output.get(), settings, processes);
 
   // 2. The model and the data.
-  const at::Device device =
-      device_by_name(settings.device, "--device", detect_launch(std::getenv).local_rank);
   const LoadedModel loaded = load_for_stage(settings);
   MoeLlava& model = *loaded.model;
   model.to(device);
@@ -276,7 +285,7 @@ RunEnd train(const TrainSettings& settings, Processes& processes) {
   if (settings.bf16 && !has_bfloat16_products())
     say("--bf16: this processor has no bfloat16 products: factors are rounded before float32 ones");
   Trainer trainer(model, dataset, features, plan, std::move(trainable),
-                  trainer_options(settings, loaded, total_steps), &processes.all(), spread);
+                  trainer_options(settings, loaded, total_steps, memory), &processes.all(), spread);
   if (start) {
     restore_own(*start, trainer.parallel(), trainer.optimiser());
     trainer.set_steps_done(start->state.step);

@@ -60,6 +60,9 @@ AdapterSettings adapter_settings(const LoraSettings& lora);
 // What becomes of a step whose loss or gradient is not finite: the run ends, the step is left out, or the
 // weights go back to the newest checkpoint and the run goes on with the next step.
 enum class OnNonFinite { Stop, Skip, Rollback };
+// What carries values between processes: NCCL those on GPUs, MPI the others, or MPI all, through the
+// processor's memory.
+enum class DdpBackend { ByDevice, Nccl, Mpi };
 
 // Stages 1, 2 and 3 have their numbers.
 constexpr int kFinetune = 4;
@@ -120,6 +123,7 @@ struct TrainSettings {
   std::string
       resume_from_checkpoint;  // a checkpoint's folder, "True", "False"; "": the newest if there is one
   int64_t ddp_timeout = 1800;  // seconds that processes wait for one that lives
+  DdpBackend ddp_backend = DdpBackend::ByDevice;
 };
 
 // The stage's own defaults (spec of the original recipe): learning rate, batch, style, cropping.

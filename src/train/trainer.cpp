@@ -53,9 +53,11 @@ Trainer::Trainer(MoeLlava& model, const Dataset& dataset, PictureFeatures& featu
       plan_(std::move(plan)),
       experts_(experts),
       parallel_(processes != nullptr ? *processes : alone_, std::move(parameters),
-                {.same_experts = experts.same, .all_names = experts.all_names}),
+                {.memory = options.memory, .same_experts = experts.same, .all_names = experts.all_names}),
       optimiser_(parallel_.owned(), options.adamw),
-      options_(options) {}
+      options_(options) {
+  if (experts.group != nullptr) expert_processes_.emplace(*experts.group, options.memory);
+}
 
 StepReport Trainer::step() {
   const std::vector<Batch> batches = plan_.micro_batches(steps_done_);
@@ -184,7 +186,7 @@ DecoderRun Trainer::decoder_run(const MicroBatch& batch, const Spliced& spliced)
   DecoderRun run;
   run.moe.training = true;
   run.moe.balance_gradient = options_.balance_gradient;
-  run.moe.expert_processes = experts_.group;
+  run.moe.expert_processes = expert_processes_ ? &*expert_processes_ : nullptr;
   run.recompute = options_.recompute;
   run.dropout_key = dropout_key(batch.numbers);
   if (!model_.config().moe.enabled()) return run;

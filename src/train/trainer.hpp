@@ -33,6 +33,8 @@ struct TrainerOptions {
   bool recompute = false;  // the decoder's layers are computed again in the backward pass, not kept
   std::shared_ptr<Dropout> dropout = nullptr;  // of the model's adapters
   uint64_t dropout_seed = 0;                   // of theirs and of the model's own
+  // Where values lie on their way between processes: of the processor (MPI), or of the model's GPU (NCCL).
+  at::Device memory = at::kCPU;
 };
 
 // Experts that not every process has (train/expert_parallel.hpp).
@@ -102,6 +104,7 @@ class Trainer {
   BatchPlan plan_;
   SingleProcess alone_;
   ExpertSpread experts_;
+  std::optional<TensorCommunicator> expert_processes_;  // when experts are spread
   DataParallel parallel_;
   AdamW optimiser_;
   TrainerOptions options_;

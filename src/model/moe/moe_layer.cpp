@@ -77,8 +77,8 @@ at::Tensor MoeLayer::run_experts(const at::Tensor& rows, std::span<const int64_t
 }
 
 at::Tensor MoeLayer::run_spread_experts(const at::Tensor& rows, const std::vector<int64_t>& counts,
-                                        Communicator& processes) const {
-  const ExpertTraffic traffic(counts, processes);
+                                        const TensorCommunicator& processes) const {
+  const ExpertTraffic traffic(counts, processes.host());
   std::vector<size_t> own(experts.size() / static_cast<size_t>(processes.size()));
   std::iota(own.begin(), own.end(), traffic.first());
   const at::Tensor received = exchange_rows(rows, traffic.sent(), traffic.received(), processes);

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "comm/communicator.hpp"
 #include "model/moe/dispatch.hpp"
+#include "model/tensor_communicator.hpp"
 #include "nn/feed_forward.hpp"
 
 namespace moellava {
@@ -44,7 +44,7 @@ struct MoeRun {
   std::vector<ExpertEdits> edits = {};  // [L], or empty: none
   // The processes that share the experts of every layer, each with E / R of them (row_exchange.hpp), for runs
   // without edits; nullptr: all are here. A pass is then collective, and so is its backward.
-  Communicator* expert_processes = nullptr;
+  const TensorCommunicator* expert_processes = nullptr;
 };
 
 struct MoeOutput {
@@ -82,7 +82,7 @@ struct MoeLayer {
                          std::span<const size_t> places) const;
   // The same with `counts` [E] of all experts, wherever they are.
   at::Tensor run_spread_experts(const at::Tensor& rows, const std::vector<int64_t>& counts,
-                                Communicator& processes) const;
+                                const TensorCommunicator& processes) const;
 };
 
 }  // namespace moellava

@@ -15,24 +15,8 @@ using torch::autograd::variable_list;
 
 struct Traffic {
   std::vector<int64_t> send, receive;
-  Communicator* processes;
+  const TensorCommunicator* processes;
 };
-
-std::vector<size_t> in_bytes(const std::vector<int64_t>& rows, int64_t width) {
-  std::vector<size_t> bytes;
-  for (int64_t count : rows) bytes.push_back(static_cast<size_t>(count * width) * sizeof(float));
-  return bytes;
-}
-
-// Through the processor's memory, wherever the rows are.
-at::Tensor move_rows(const at::Tensor& rows, const Traffic& traffic) {
-  const at::Tensor from = rows.cpu().contiguous();
-  const int64_t count = std::accumulate(traffic.receive.begin(), traffic.receive.end(), int64_t{0});
-  at::Tensor to = at::empty({count, rows.size(1)}, from.options());
-  traffic.processes->all_to_all(bytes_of(from), in_bytes(traffic.send, rows.size(1)), bytes_of(to),
-                                in_bytes(traffic.receive, rows.size(1)));
-  return to.to(rows.device());
-}
 
 class RowExchange : public torch::autograd::Function<RowExchange> {
  public:
@@ -43,25 +27,21 @@ class RowExchange : public torch::autograd::Function<RowExchange> {
     context->saved_data["send"] = traffic.send;
     context->saved_data["receive"] = traffic.receive;
     context->saved_data["processes"] = reinterpret_cast<int64_t>(traffic.processes);
-    return move_rows(rows, traffic);
+    return traffic.processes->all_to_all(rows, traffic.send, traffic.receive);
   }
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const Traffic back{
-        .send = context->saved_data["receive"].toIntVector(),
-        .receive = context->saved_data["send"].toIntVector(),
-        .processes = reinterpret_cast<Communicator*>(context->saved_data["processes"].toInt())};
-    return {move_rows(gradients[0], back), at::Tensor(), at::Tensor()};
+    const auto* processes =
+        reinterpret_cast<const TensorCommunicator*>(context->saved_data["processes"].toInt());
+    return {processes->all_to_all(gradients[0], context->saved_data["receive"].toIntVector(),
+                                  context->saved_data["send"].toIntVector()),
+            at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-std::span<std::byte> bytes_of(const at::Tensor& tensor) {
-  return {static_cast<std::byte*>(tensor.data_ptr()), tensor.nbytes()};
-}
-
 at::Tensor exchange_rows(const at::Tensor& rows, const std::vector<int64_t>& send,
-                         const std::vector<int64_t>& receive, Communicator& processes) {
+                         const std::vector<int64_t>& receive, const TensorCommunicator& processes) {
   const at::Tensor anchor = at::empty({0}, rows.options()).requires_grad_(true);
   return RowExchange::apply(rows, anchor, Traffic{.send = send, .receive = receive, .processes = &processes});
 }

@@ -8,19 +8,16 @@
 #include <span>
 #include <vector>
 
-#include "comm/communicator.hpp"
+#include "model/tensor_communicator.hpp"
 
 namespace moellava {
-
-// What a communicator takes of a contiguous tensor in the processor's memory.
-std::span<std::byte> bytes_of(const at::Tensor& tensor);
 
 // rows [sum of send, H], a part for each process in order, of send[r] rows; gets those of all processes in
 // their order, receive[r] from each: [sum of receive, H]. Collective, and so is its backward pass, which
 // brings the gradients the other way: every process goes through it, whether or not its own rows need a
 // gradient.
 at::Tensor exchange_rows(const at::Tensor& rows, const std::vector<int64_t>& send,
-                         const std::vector<int64_t>& receive, Communicator& processes);
+                         const std::vector<int64_t>& receive, const TensorCommunicator& processes);
 
 // Who has how many rows for which expert. Process r has the experts [r E / R, (r + 1) E / R).
 class ExpertTraffic {

@@ -7,6 +7,7 @@
 #include "model/moe/moe_layer.hpp"
 #include "tests/mpi_processes.hpp"
 #include "tests/pretend_device.hpp"
+#include "tests/pretend_processes.hpp"
 #include "tests/testing.hpp"
 
 namespace moellava {
@@ -58,7 +59,7 @@ bool alike(const at::Tensor& found, const at::Tensor& expected) {
   return found.is_cpu() ? found.equal(expected) : found.cpu().allclose(expected, 1e-5, 1e-6);
 }
 
-void expect_spread_experts_compute_the_same(at::Device device) {
+void expect_spread_experts_compute_the_same(at::Device device, at::Device memory) {
   MoeRun run;
   run.training = true;
   // All in one process.
@@ -79,7 +80,9 @@ void expect_spread_experts_compute_the_same(at::Device device) {
   for (size_t e = 0; e < spread.experts.size(); ++e) {
     if (!is_here(e)) spread.experts[e] = FeedForward();
   }
-  run.expert_processes = &all_processes();
+  testing::ProcessesWithPretendGpus processes(all_processes());
+  const TensorCommunicator spread_over(processes, memory);
+  run.expert_processes = &spread_over;
   const at::Tensor rows = rows_of(rank, device);
   const MoeOutput output = spread(rows, run, {});
   torch::autograd::backward({loss_of(output.hidden, rank)}, {});
@@ -96,8 +99,9 @@ void expect_spread_experts_compute_the_same(at::Device device) {
 }
 
 TEST(RowExchange, SpreadExpertsComputeWhatTheyDoInOneProcess) {
-  for (const at::Device device : {at::Device(at::kCPU), testing::kPretendDevice})
-    expect_spread_experts_compute_the_same(device);
+  expect_spread_experts_compute_the_same(at::kCPU, at::kCPU);
+  expect_spread_experts_compute_the_same(testing::kPretendDevice, at::kCPU);
+  expect_spread_experts_compute_the_same(testing::kPretendDevice, testing::kPretendDevice);
 }
 
 TEST(RowExchange, ExpertsOfOthersAreNotVisited) {
