@@ -20,19 +20,21 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Floats = hn::ScalableTag<float>;
 using FloatVector = hn::Vec<Floats>;
 
-// 0 where the exponential would leave what Exp can do: below 1e-38.
-FloatVector sigmoid(FloatVector x) {
+// Beyond 88 it is 0 or 1 to the last bit that counts, and Exp cannot be asked; 0 for NaN.
+HWY_INLINE FloatVector sigmoid(FloatVector x) {
   const Floats floats;
   const FloatVector one = hn::Set(floats, 1.0f);
-  const FloatVector result = hn::Div(one, hn::Add(one, hn::Exp(floats, hn::Neg(x))));
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(floats, -88.0f)), result);
+  const auto near = hn::Lt(hn::Abs(x), hn::Set(floats, 88.0f));
+  const FloatVector power = hn::Exp(floats, hn::IfThenElseZero(near, hn::Neg(x)));
+  const FloatVector far = hn::IfThenElseZero(hn::Gt(x, hn::Zero(floats)), one);
+  return hn::IfThenElse(near, hn::Div(one, hn::Add(one, power)), far);
 }
 
 // Vectors of each input through `compute(inputs, outputs)`; the last ones, too few for a vector, in a padded
 // one.
 template <size_t kInputs, size_t kOutputs, class Compute>
-void for_each_vector(const float* const (&inputs)[kInputs], float* const (&outputs)[kOutputs], size_t count,
-                     const Compute& compute) {
+HWY_INLINE void for_each_vector(const float* const (&inputs)[kInputs], float* const (&outputs)[kOutputs],
+                                size_t count, const Compute& compute) {
   const Floats floats;
   const size_t lanes = hn::Lanes(floats);
   FloatVector in[kInputs], out[kOutputs];
@@ -56,22 +58,21 @@ void for_each_vector(const float* const (&inputs)[kInputs], float* const (&outpu
 }
 
 // gradient of x s(x), given s and the gradient of what the sigmoid is of: s + x s (1 - s) inner
-FloatVector slope(FloatVector x, FloatVector s, FloatVector inner) {
+HWY_INLINE FloatVector slope(FloatVector x, FloatVector s, FloatVector inner) {
   const FloatVector product = hn::Mul(x, s);
   return hn::MulAdd(hn::NegMulAdd(product, s, product), inner, s);
 }
 
 void gated_silu_any(const float* gate, const float* up, int64_t count, float* out) {
   for_each_vector<2, 1>({gate, up}, {out}, static_cast<size_t>(count),
-                        [](const FloatVector(&in)[2], FloatVector(&result)[1]) {
-                          result[0] = hn::Mul(hn::Mul(in[0], sigmoid(in[0])), in[1]);
-                        });
+                        [](const FloatVector(&in)[2], FloatVector(&result)[1])
+                            HWY_ATTR { result[0] = hn::Mul(hn::Mul(in[0], sigmoid(in[0])), in[1]); });
 }
 
 void gated_silu_backward_any(const float* gradient, const float* gate, const float* up, int64_t count,
                              float* gate_gradient, float* up_gradient) {
   for_each_vector<3, 2>({gradient, gate, up}, {gate_gradient, up_gradient}, static_cast<size_t>(count),
-                        [](const FloatVector(&in)[3], FloatVector(&result)[2]) {
+                        [](const FloatVector(&in)[3], FloatVector(&result)[2]) HWY_ATTR {
                           const FloatVector s = sigmoid(in[1]), one = hn::Set(Floats(), 1.0f);
                           result[0] = hn::Mul(hn::Mul(in[0], in[2]), slope(in[1], s, one));
                           result[1] = hn::Mul(in[0], hn::Mul(in[1], s));
@@ -81,7 +82,7 @@ void gated_silu_backward_any(const float* gradient, const float* gate, const flo
 // 2 u = x (kLinear + kCubic x^2)
 constexpr float kLinear = 1.5957691216057308f, kCubic = 0.044715f * kLinear;
 
-FloatVector gelu_sigmoid(FloatVector x, FloatVector squared) {
+HWY_INLINE FloatVector gelu_sigmoid(FloatVector x, FloatVector squared) {
   const Floats floats;
   const FloatVector factor = hn::MulAdd(hn::Set(floats, kCubic), squared, hn::Set(floats, kLinear));
   return sigmoid(hn::Mul(x, factor));
@@ -89,14 +90,14 @@ FloatVector gelu_sigmoid(FloatVector x, FloatVector squared) {
 
 void gelu_tanh_any(const float* x, int64_t count, float* out) {
   for_each_vector<1, 1>({x}, {out}, static_cast<size_t>(count),
-                        [](const FloatVector(&in)[1], FloatVector(&result)[1]) {
+                        [](const FloatVector(&in)[1], FloatVector(&result)[1]) HWY_ATTR {
                           result[0] = hn::Mul(in[0], gelu_sigmoid(in[0], hn::Mul(in[0], in[0])));
                         });
 }
 
 void gelu_tanh_backward_any(const float* gradient, const float* x, int64_t count, float* x_gradient) {
   for_each_vector<2, 1>({gradient, x}, {x_gradient}, static_cast<size_t>(count),
-                        [](const FloatVector(&in)[2], FloatVector(&result)[1]) {
+                        [](const FloatVector(&in)[2], FloatVector(&result)[1]) HWY_ATTR {
                           const Floats floats;
                           const FloatVector squared = hn::Mul(in[1], in[1]);
                           const FloatVector inner =
