@@ -109,7 +109,8 @@ class RmsNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(WIDTH))
 
     def forward(self, x):
-        return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + EPS))
+        wide = x.float()
+        return self.weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + EPS)).type_as(x)
 
 
 def rotated(x, cos, sin):
@@ -135,7 +136,8 @@ class Attention(nn.Module):
         q, k = rotated(q, cos, sin), rotated(k, cos, sin)
         k, v = (t.repeat_interleave(HEADS // KV_HEADS, dim=1) for t in (k, v))
         scores = q @ k.transpose(2, 3) / math.sqrt(self.head) + mask
-        return self.o_proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, count, WIDTH))
+        weights = scores.softmax(-1, dtype=torch.float32).type_as(v)
+        return self.o_proj((weights @ v).transpose(1, 2).reshape(batch, count, WIDTH))
 
 
 class Layer(nn.Module):
@@ -169,10 +171,11 @@ class Model(nn.Module):
         count = x.shape[1]
         angle = torch.outer(torch.arange(count).float(), THETA ** -(torch.arange(0, 64, 2).float() / 64))
         angle = torch.cat([angle, angle], dim=-1)
-        mask = torch.full((count, count), float("-inf")).triu(1)
+        cos, sin = angle.cos().type_as(x), angle.sin().type_as(x)
+        mask = torch.full((count, count), float("-inf")).triu(1).type_as(x)
         balances = []
         for layer in self.layers:
-            x, balance = layer(x, angle.cos(), angle.sin(), mask)
+            x, balance = layer(x, cos, sin, mask)
             if balance is not None:
                 balances.append(balance)
         logits = F.linear(self.norm(x), self.embed_tokens.weight).float()

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "base/json.hpp"
+#include "nn/precision.hpp"
 #include "text/conversation.hpp"
 #include "train/feature_cache.hpp"
 #include "train/freed_memory.hpp"
@@ -216,7 +217,8 @@ std::unique_ptr<Work> work_of(const std::string& kind, int64_t size) {
   if (kind == "plain-layer" || kind == "gated-layer")
     return std::make_unique<LayerWork>(size, /*gated=*/kind == "gated-layer");
   const auto samples = static_cast<size_t>(size);
-  if (kind == "step") return std::make_unique<StepWork>(samples, efficientnet_lite0_config());
+  if (kind == "step" || kind == "bf16-step")
+    return std::make_unique<StepWork>(samples, efficientnet_lite0_config());
   if (kind == "clip-step")  // CLIP-Large of 336 pixels is what a tower is by default
     return std::make_unique<StepWork>(samples, VisionConfig());
   return nullptr;
@@ -243,7 +245,10 @@ int main(int argc, char** argv) {
     moellava::keep_freed_memory();
     work = moellava::work_of(argv[2], std::stoll(argv[3]));
   }
-  if (work != nullptr) return moellava::serve(*work);
+  if (work != nullptr) {
+    const moellava::Bfloat16Products products(std::string(argv[2]) == "bf16-step");
+    return moellava::serve(*work);
+  }
   std::fprintf(stderr, "usage: train_step THREADS KIND SIZE (see bench/train_step.py)\n");
   return 2;
 }
