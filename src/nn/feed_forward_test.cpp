@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "nn/norm.hpp"
+#include "nn/precision.hpp"
 #include "tests/testing.hpp"
 
 namespace moellava {
@@ -204,6 +205,30 @@ TEST(GroupedFeedForward, AnAdapterThatAddsNothingChangesNoBit) {
   const auto after = grouped_feed_forward(xs, pointers_to(parts));
   EXPECT_TENSORS_CLOSE(after[0], parts[0](xs[0]));
   EXPECT_TRUE(after[1].equal(before[1]));
+}
+
+TEST(GroupedFeedForward, FactorsAreRoundedAsInEach) {
+  for (bool gated : {true, false}) {
+    std::optional<Bfloat16Products> products(true);
+    std::vector<FeedForward> parts;
+    for (uint64_t g = 0; g < 2; ++g) {
+      parts.push_back(make_feed_forward(gated, 100 * g));
+      parts[g].visit("", [](const std::string&, at::Tensor& tensor) {
+        tensor = tensor.to(at::kFloat).requires_grad_(true);
+      });
+    }
+    const at::Tensor x = random_tensor({9, 4}, 1).requires_grad_(true);
+    const auto one_by_one = [&] {
+      const auto xs = x.split_with_sizes({6, 3});
+      return at::cat({parts[0](xs[0]), parts[1](xs[1])});
+    };
+    const auto expected = output_and_gradients(one_by_one(), x, parts);
+    const auto found = output_and_gradients(
+        at::cat(grouped_feed_forward(x.split_with_sizes({6, 3}), pointers_to(parts))), x, parts);
+    for (size_t i = 0; i < found.size(); ++i) EXPECT_TENSORS_CLOSE(found[i], expected[i]);
+    products.reset();
+    EXPECT_GT((one_by_one() - expected[0]).abs().max().item<double>(), 1e-4);
+  }
 }
 
 TEST(GroupedFeedForward, HalfWeightsComputeOneAfterAnother) {

@@ -83,27 +83,57 @@ at::Tensor add_product(const at::Tensor& a, const at::Tensor& b, const at::Tenso
   return out;
 }
 
-// Inputs: G times rows, then weights, then biases. Outputs: G times rows.
+// Rounded to bfloat16; what stands there twice is rounded once.
+variable_list all_rounded(const variable_list& tensors) {
+  variable_list rounded;
+  for (const at::Tensor& tensor : tensors) {
+    const auto same = std::find_if(tensors.begin(), tensors.end(), [&](const at::Tensor& other) {
+      return other.const_data_ptr() == tensor.const_data_ptr() && other.sizes() == tensor.sizes();
+    });
+    const auto place = static_cast<size_t>(same - tensors.begin());
+    rounded.push_back(place < rounded.size() ? rounded[place] : rounded_to_bfloat16(tensor));
+  }
+  return rounded;
+}
+
+variable_list unpacked(const std::vector<SavedVariable>& saved) {
+  variable_list tensors;
+  for (const SavedVariable& one : saved) tensors.push_back(one.unpack());
+  return tensors;
+}
+
+// Inputs: G times rows, then weights, then biases. Outputs: G times rows. `rounded`: factors of all products
+// are rounded to bfloat16, again in the backward pass, for which nothing rounded is kept.
 class GroupedLinearNode : public torch::autograd::Node {
  public:
-  GroupedLinearNode(const variable_list& xs, const variable_list& weights, torch::autograd::edge_list edges)
-      : Node(std::move(edges)) {
+  GroupedLinearNode(const variable_list& xs, const variable_list& weights, bool rounded,
+                    torch::autograd::edge_list edges)
+      : Node(std::move(edges)), rounded_(rounded) {
     for (const at::Tensor& x : xs) xs_.emplace_back(x, /*is_output=*/false);
     for (const at::Tensor& weight : weights) weights_.emplace_back(weight, /*is_output=*/false);
   }
 
   variable_list apply(variable_list&& gradients) override {
     const size_t count = xs_.size();
-    variable_list results(3 * count);
+    variable_list results(3 * count), xs = unpacked(xs_), weights = unpacked(weights_);
+    const auto computes_from = [&](size_t first) {
+      for (size_t g = 0; g < count; ++g) {
+        if (task_should_compute_output(first + g)) return true;
+      }
+      return false;
+    };
+    if (rounded_ && computes_from(0)) weights = all_rounded(weights);
+    if (rounded_ && computes_from(count)) xs = all_rounded(xs);
     std::vector<Tile> tiles;
     for (size_t g = 0; g < count; ++g) {
       if (!gradients[g].defined()) continue;
-      const at::Tensor gradient = gradients[g].contiguous();
+      const at::Tensor given = gradients[g].contiguous();
+      const at::Tensor gradient = rounded_ ? rounded_to_bfloat16(given) : given;
       if (task_should_compute_output(g))  // [N, out] x [out, in]
-        results[g] = add_product(gradient, weights_[g].unpack(), {}, tiles);
+        results[g] = add_product(gradient, weights[g], {}, tiles);
       if (task_should_compute_output(count + g))  // [out, N] x [N, in]
-        results[count + g] = add_product(gradient.t(), xs_[g].unpack(), {}, tiles);
-      if (task_should_compute_output(2 * count + g)) results[2 * count + g] = gradient.sum(0);
+        results[count + g] = add_product(gradient.t(), xs[g], {}, tiles);
+      if (task_should_compute_output(2 * count + g)) results[2 * count + g] = given.sum(0);
     }
     compute(std::move(tiles));
     return results;
@@ -116,6 +146,7 @@ class GroupedLinearNode : public torch::autograd::Node {
 
  private:
   std::vector<SavedVariable> xs_, weights_;
+  bool rounded_;
 };
 
 // The layers without their adapters.
@@ -127,16 +158,18 @@ variable_list grouped_products(const variable_list& xs, const std::vector<const 
   }
   const at::TensorList all_xs(xs), all_weights(weights), all_biases(biases);
   const bool tracked = torch::autograd::compute_requires_grad(all_xs, all_weights, all_biases);
+  const bool rounded = factors_are_rounded(weights.front());
   variable_list ys;
   {
     const at::NoGradGuard no_grad;
+    const variable_list a = rounded ? all_rounded(xs) : xs, b = rounded ? all_rounded(weights) : weights;
     std::vector<Tile> tiles;
-    for (size_t g = 0; g < xs.size(); ++g) ys.push_back(add_product(xs[g], weights[g].t(), biases[g], tiles));
+    for (size_t g = 0; g < xs.size(); ++g) ys.push_back(add_product(a[g], b[g].t(), biases[g], tiles));
     compute(std::move(tiles));
   }
   if (!tracked) return ys;
   const std::shared_ptr<GroupedLinearNode> node(
-      new GroupedLinearNode(xs, weights,
+      new GroupedLinearNode(xs, weights, rounded,
                             torch::autograd::collect_next_edges(all_xs, all_weights, all_biases)),
       torch::autograd::deleteNode);
   torch::autograd::set_history(ys, node);
@@ -147,7 +180,8 @@ variable_list grouped_products(const variable_list& xs, const std::vector<const 
 
 bool can_be_grouped(const Linear& linear) {
   const at::ScalarType type = linear.weight.scalar_type();
-  return linear.weight.is_cpu() && (type == at::kFloat || type == at::kDouble) && !bfloat16_products_wanted();
+  return linear.weight.is_cpu() && (type == at::kFloat || type == at::kDouble) &&
+         !(bfloat16_products_wanted() && has_bfloat16_products());
 }
 
 std::vector<at::Tensor> grouped_linear(const std::vector<at::Tensor>& xs,

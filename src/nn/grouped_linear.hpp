@@ -8,7 +8,7 @@
 namespace moellava {
 
 // Whether grouped_linear serves this layer now: weights of float32 (or wider) in the processor's memory, and
-// no rounding of products to bfloat16, which the libraries have ways of their own for.
+// no bfloat16 products of the processor's own, which libtorch uses in ways of its own.
 bool can_be_grouped(const Linear& linear);
 
 // xs [G] of [N, in], N at least 1 and of each group its own; layers [G], all [out, in], each can_be_grouped

@@ -1,7 +1,5 @@
 #include "nn/linear.hpp"
 
-#include <ATen/core/grad_mode.h>
-
 #include "base/random.hpp"
 #include "nn/half_linear.hpp"
 #include "nn/precision.hpp"
@@ -14,8 +12,7 @@ at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight, const at:
     const at::Tensor own = bias.defined() ? bias.to(weight.scalar_type()) : bias;
     return at::linear(x.to(weight.scalar_type()), weight, own).to(x.scalar_type());
   }
-  const bool rounded = !half && at::GradMode::is_enabled() && bfloat16_products_wanted() &&
-                       weight.scalar_type() == at::kFloat && !(weight.is_cpu() && has_bfloat16_products());
+  const bool rounded = factors_are_rounded(weight);
   if (!half && !rounded) return at::linear(x, weight, bias);
   const at::Tensor y = half ? half_linear(x, weight) : rounded_linear(x, weight);
   return bias.defined() ? y + bias : y;

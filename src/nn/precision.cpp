@@ -5,8 +5,11 @@
 #endif
 
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "kernels/rounding.hpp"
 #include "nn/exact_products.hpp"
 
 namespace moellava {
@@ -41,25 +44,20 @@ struct ExactLinear : torch::autograd::Function<ExactLinear> {
   }
 };
 
-at::Tensor widened(const at::Tensor& rounded) {
-  return rounded.to(at::kFloat);
-}
-
 struct RoundedLinear : torch::autograd::Function<RoundedLinear> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
                             const at::Tensor& weight) {
-    const at::Tensor rounded_x = x.to(at::kBFloat16), rounded_weight = weight.to(at::kBFloat16);
-    context->save_for_backward({rounded_x, rounded_weight});
-    return at::linear(widened(rounded_x), widened(rounded_weight));
+    context->save_for_backward({x, weight});
+    return at::linear(rounded_to_bfloat16(x), rounded_to_bfloat16(weight));
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
     const torch::autograd::variable_list saved = context->get_saved_variables();
-    const at::Tensor gradient = widened(gradients[0].to(at::kBFloat16));
+    const at::Tensor gradient = rounded_to_bfloat16(gradients[0]);
     torch::autograd::variable_list result(2);
-    if (context->needs_input_grad(0)) result[0] = at::mm(gradient, widened(saved[1]));
-    if (context->needs_input_grad(1)) result[1] = at::mm(gradient.t(), widened(saved[0]));
+    if (context->needs_input_grad(0)) result[0] = at::mm(gradient, rounded_to_bfloat16(saved[1]));
+    if (context->needs_input_grad(1)) result[1] = at::mm(gradient.t(), rounded_to_bfloat16(saved[0]));
     return result;
   }
 };
@@ -94,6 +92,24 @@ Bfloat16Products::~Bfloat16Products() {
 
 bool bfloat16_products_wanted() {
   return rounding_wanted;
+}
+
+bool factors_are_rounded(const at::Tensor& weight) {
+  return at::GradMode::is_enabled() && bfloat16_products_wanted() && weight.scalar_type() == at::kFloat &&
+         !(weight.is_cpu() && has_bfloat16_products());
+}
+
+at::Tensor rounded_to_bfloat16(const at::Tensor& tensor) {
+  if (!tensor.is_cpu()) return tensor.to(at::kBFloat16).to(at::kFloat).contiguous();
+  const at::Tensor from = tensor.contiguous();
+  at::Tensor rounded = at::empty(from.sizes(), from.options().requires_grad(false));
+  constexpr int64_t kGrain = 1 << 15;
+  const float* values = from.const_data_ptr<float>();
+  float* room = rounded.data_ptr<float>();
+  at::parallel_for(0, from.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    round_to_bfloat16(values + begin, end - begin, room + begin);
+  });
+  return rounded;
 }
 
 at::Tensor rounded_linear(const at::Tensor& x, const at::Tensor& weight) {

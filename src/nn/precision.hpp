@@ -23,9 +23,14 @@ class Bfloat16Products {
 // Whether one lives that was wanted, on whatever processor.
 bool bfloat16_products_wanted();
 
+// Whether products of such weights with what is trained are to be of rounded factors that we round ourselves.
+bool factors_are_rounded(const at::Tensor& weight);
+// A float32 tensor's values rounded to bfloat16, float32 and contiguous.
+at::Tensor rounded_to_bfloat16(const at::Tensor& tensor);
+
 // x W^T of factors rounded to bfloat16, summed in float32, and its gradients likewise: what processors with
 // bfloat16 products compute, for those without, a little slower than in float32. x [..., in], weight
-// [out, in] -> [..., out], all float32.
+// [out, in] -> [..., out], all float32. Nothing rounded is kept for the backward pass.
 at::Tensor rounded_linear(const at::Tensor& x, const at::Tensor& weight);
 
 // x W^T in float32 always, and so its gradients: x [T, in], weight [out, in] -> [T, out].
