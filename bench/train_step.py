@@ -12,8 +12,8 @@ samples, each a picture's 49 features and 80 words, in SmolLM2-135M with experts
 original runs its vision tower, as it does in every step, where we read what the tower saw from the feature cache:
 EfficientNet-Lite0, which the demo has, also in bfloat16, as the recipe and the demo's preset train, and CLIP-Large of 336
 pixels, 576 features a picture, with 4 samples. The last one needs 20 GB of memory: there the sides run one after the
-other. Both sides are as they come: our program keeps freed
-memory between steps, PyTorch does so with --kept-memory. Exit status 1 when results differ or a ratio is below its bar.
+other. Both sides are as they come: our program keeps freed memory between steps, PyTorch does so with --kept-memory. Exit
+status 1 when results differ or a ratio is below its bar.
 
 Two threads need two idle cores: where others compute, --threads 1 is the fairer measure."""
 import argparse

@@ -2,8 +2,6 @@
 // HWY_DYNAMIC_DISPATCH picks at run time.
 #include "kernels/activations.hpp"
 
-#include <algorithm>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/activations.cpp"
 #include <hwy/foreach_target.h>
@@ -11,14 +9,11 @@
 
 #include <hwy/contrib/math/math-inl.h>
 
+#include "kernels/vectors-inl.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace moellava {
 namespace HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::ScalableTag<float>;
-using FloatVector = hn::Vec<Floats>;
 
 // Beyond 88 it is 0 or 1 to the last bit that counts, and Exp cannot be asked; 0 for NaN.
 HWY_INLINE FloatVector sigmoid(FloatVector x) {
@@ -28,33 +23,6 @@ HWY_INLINE FloatVector sigmoid(FloatVector x) {
   const FloatVector power = hn::Exp(floats, hn::IfThenElseZero(near, hn::Neg(x)));
   const FloatVector far = hn::IfThenElseZero(hn::Gt(x, hn::Zero(floats)), one);
   return hn::IfThenElse(near, hn::Div(one, hn::Add(one, power)), far);
-}
-
-// Vectors of each input through `compute(inputs, outputs)`; the last ones, too few for a vector, in a padded
-// one.
-template <size_t kInputs, size_t kOutputs, class Compute>
-HWY_INLINE void for_each_vector(const float* const (&inputs)[kInputs], float* const (&outputs)[kOutputs],
-                                size_t count, const Compute& compute) {
-  const Floats floats;
-  const size_t lanes = hn::Lanes(floats);
-  FloatVector in[kInputs], out[kOutputs];
-  size_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    for (size_t k = 0; k < kInputs; ++k) in[k] = hn::LoadU(floats, inputs[k] + i);
-    compute(in, out);
-    for (size_t k = 0; k < kOutputs; ++k) hn::StoreU(out[k], floats, outputs[k] + i);
-  }
-  if (i == count) return;
-  HWY_ALIGN float padded[hn::MaxLanes(Floats())] = {};
-  for (size_t k = 0; k < kInputs; ++k) {
-    std::copy_n(inputs[k] + i, count - i, padded);
-    in[k] = hn::Load(floats, padded);
-  }
-  compute(in, out);
-  for (size_t k = 0; k < kOutputs; ++k) {
-    hn::Store(out[k], floats, padded);
-    std::copy_n(padded, count - i, outputs[k] + i);
-  }
 }
 
 // gradient of x s(x), given s and the gradient of what the sigmoid is of: s + x s (1 - s) inner

@@ -4,15 +4,12 @@
 
 #include <cmath>
 
-#include "kernels/half_testing.hpp"
+#include "kernels/kernel_testing.hpp"
 
 namespace moellava {
 namespace {
 
-class Activations : public testing::TestWithParam<std::string> {
- protected:
-  const UseKernelTarget use_{GetParam()};
-};
+using Activations = KernelTest;
 
 double sigmoid(double x) {
   return 1 / (1 + std::exp(-x));
@@ -116,8 +113,7 @@ TEST_P(Activations, AValuesPlaceChangesNoBit) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllTargets, Activations, testing::ValuesIn(kernel_targets()),
-                         [](const auto& target) { return target.param; });
+INSTANTIATE_TEST_SUITE_P(AllTargets, Activations, testing::ValuesIn(kernel_targets()), kernel_name);
 
 }  // namespace
 }  // namespace moellava

@@ -3,19 +3,10 @@
 #include <bit>
 #include <cmath>
 
-#include "kernels/half_testing.hpp"
+#include "kernels/kernel_testing.hpp"
 
 namespace moellava {
 namespace {
-
-// x as the kernel sees it: rounded to nearest, ties to even, by the definition.
-float nearest_bfloat16(float value) {
-  const float below = std::bit_cast<float>(std::bit_cast<uint32_t>(value) & 0xffff0000u);
-  const float above = std::bit_cast<float>((std::bit_cast<uint32_t>(value) & 0xffff0000u) + 0x10000u);
-  const float to_below = std::abs(value - below), to_above = std::abs(value - above);
-  if (to_below != to_above) return to_below < to_above ? below : above;
-  return (std::bit_cast<uint32_t>(below) >> 16 & 1) == 0 ? below : above;
-}
 
 TEST(PackedPairs, PanelsOfRoundedPairs) {
   std::vector<float> x = random_floats(33 * 3);

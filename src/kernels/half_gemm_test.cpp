@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/half_testing.hpp"
+#include "kernels/kernel_testing.hpp"
 
 namespace moellava {
 namespace {

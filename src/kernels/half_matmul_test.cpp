@@ -3,7 +3,7 @@
 #include <bit>
 #include <cmath>
 
-#include "kernels/half_testing.hpp"
+#include "kernels/kernel_testing.hpp"
 
 namespace moellava {
 namespace {

@@ -12,14 +12,11 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/vectors-inl.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace moellava {
 namespace HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::ScalableTag<float>;
-using FloatVector = hn::Vec<Floats>;
 
 // One vector of weights as float32. A bfloat16 is the upper half of a float32.
 struct FromBfloat16 {

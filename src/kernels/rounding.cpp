@@ -2,21 +2,16 @@
 // HWY_DYNAMIC_DISPATCH picks at run time.
 #include "kernels/rounding.hpp"
 
-#include <algorithm>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/rounding.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/vectors-inl.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace moellava {
 namespace HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::ScalableTag<float>;
-using FloatVector = hn::Vec<Floats>;
 
 // Just below half of the last bit that stays is added, and that bit itself; what overflows from the mantissa
 // goes to the exponent, as it should.
@@ -31,15 +26,9 @@ HWY_INLINE FloatVector rounded(FloatVector x) {
 }
 
 void round_any(const float* values, int64_t count, float* out) {
-  const Floats floats;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(floats));
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(rounded(hn::LoadU(floats, values + i)), floats, out + i);
-  if (i == count) return;
-  HWY_ALIGN float padded[hn::MaxLanes(Floats())] = {};
-  std::copy_n(values + i, count - i, padded);
-  hn::Store(rounded(hn::Load(floats, padded)), floats, padded);
-  std::copy_n(padded, count - i, out + i);
+  for_each_vector<1, 1>({values}, {out}, static_cast<size_t>(count),
+                        [](const FloatVector(&in)[1], FloatVector(&result)[1])
+                            HWY_ATTR { result[0] = rounded(in[0]); });
 }
 
 }  // namespace HWY_NAMESPACE

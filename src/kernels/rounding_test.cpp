@@ -5,23 +5,12 @@
 #include <bit>
 #include <cmath>
 
-#include "kernels/half_testing.hpp"
+#include "kernels/kernel_testing.hpp"
 
 namespace moellava {
 namespace {
 
-class Rounding : public testing::TestWithParam<std::string> {
- protected:
-  const UseKernelTarget use_{GetParam()};
-};
-
-// The nearest of the two neighbours that bfloat16 has, the even one when both are as near.
-float nearest(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  const uint32_t below = bits & 0xffff0000U, rest = bits & 0xffffU;
-  const bool up = rest > 0x8000U || (rest == 0x8000U && (below & 0x10000U) != 0);
-  return std::bit_cast<float>(up ? below + 0x10000U : below);
-}
+using Rounding = KernelTest;
 
 TEST_P(Rounding, GoesToTheNearestAndTiesToEven) {
   std::vector<float> values = random_floats(1000);
@@ -35,7 +24,8 @@ TEST_P(Rounding, GoesToTheNearestAndTiesToEven) {
   std::vector<float> found(values.size() + 1, -99);
   round_to_bfloat16(values.data(), static_cast<int64_t>(values.size()), found.data());
   for (size_t i = 0; i < values.size(); ++i)
-    ASSERT_EQ(std::bit_cast<uint32_t>(found[i]), std::bit_cast<uint32_t>(nearest(values[i]))) << values[i];
+    ASSERT_EQ(std::bit_cast<uint32_t>(found[i]), std::bit_cast<uint32_t>(nearest_bfloat16(values[i])))
+        << values[i];
   EXPECT_EQ(found.back(), -99);
 }
 
@@ -48,8 +38,7 @@ TEST_P(Rounding, NanStaysNan) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllTargets, Rounding, testing::ValuesIn(kernel_targets()),
-                         [](const auto& target) { return target.param; });
+INSTANTIATE_TEST_SUITE_P(AllTargets, Rounding, testing::ValuesIn(kernel_targets()), kernel_name);
 
 }  // namespace
 }  // namespace moellava

@@ -1,8 +1,10 @@
-// What the tests of all kernels with 16-bit weights share: every instruction set times both formats.
+// What the tests of kernels share: every instruction set, times both formats where weights have 16 bits.
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cstdint>
 #include <random>
 #include <string>
 #include <vector>
@@ -10,6 +12,15 @@
 #include "kernels/half_matmul.hpp"
 
 namespace moellava {
+
+class KernelTest : public testing::TestWithParam<std::string> {
+ protected:
+  const UseKernelTarget use_{GetParam()};
+};
+
+inline std::string kernel_name(const testing::TestParamInfo<std::string>& info) {
+  return info.param;
+}
 
 struct HalfKernelCase {
   std::string target;
@@ -46,6 +57,14 @@ inline std::vector<uint16_t> random_halves(Half format, size_t count) {
                                                        : sign | (8 + small % 8) << 10 | (small >> 8 & 1023));
   }
   return values;
+}
+
+// The nearest of the two neighbours that bfloat16 has, the even one when both are as near; not for NaN.
+inline float nearest_bfloat16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const uint32_t below = bits & 0xffff0000U, rest = bits & 0xffffU;
+  const bool up = rest > 0x8000U || (rest == 0x8000U && (below & 0x10000U) != 0);
+  return std::bit_cast<float>(up ? below + 0x10000U : below);
 }
 
 inline std::vector<float> random_floats(size_t count) {
